@@ -1,0 +1,1 @@
+"""Instruments as the experiment sees them: clock, link, drivers and ophyd devices."""

@@ -1,0 +1,62 @@
+"""Errors of the instrument layer; every message says who, what and the remedy."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+Policy = Literal["retry", "refuse", "abort", "pause", "safe_state"]
+"""What supervision does by default: see docs/reference/errors.md."""
+
+
+class DeviceError(Exception):
+    """Root of the instrument layer's errors.
+
+    Args:
+        who: Device, link or field that speaks, for example ``"pstat"``.
+        what: What happened, with got and expected values and their units.
+        remedy: What a person can do about it; shown in parentheses.
+    """
+
+    policy: ClassVar[Policy] = "safe_state"
+
+    def __init__(self, who: str, what: str, *, remedy: str) -> None:
+        self.who, self.what, self.remedy = who, what, remedy
+        super().__init__(f"{who}: {what} ({remedy})")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle with keyword arguments, so that errors cross processes."""
+        return (_rebuild, (type(self), self.who, self.what, self.remedy))
+
+
+def _rebuild(kind: type[DeviceError], who: str, what: str, remedy: str) -> DeviceError:
+    return kind(who, what, remedy=remedy)
+
+
+class LinkError(DeviceError):
+    """The connection failed: refused, closed, reset, late or garbled."""
+
+    policy = "retry"
+
+
+class IdentityError(DeviceError):
+    """Another instrument answers than the profile names."""
+
+    policy = "refuse"
+
+
+class LimitError(DeviceError, ValueError):
+    """A setpoint or program lies outside the limits; nothing was energised."""
+
+    policy = "abort"
+
+
+class NotReachedError(DeviceError, TimeoutError):
+    """A setpoint or state was not reached before its deadline."""
+
+    policy = "pause"
+
+
+class InstrumentFault(DeviceError):
+    """The instrument reports a fault or does not do what it acknowledged."""
+
+    policy = "safe_state"

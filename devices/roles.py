@@ -1,0 +1,274 @@
+"""What an experiment may expect of a potentiostat, an MRI console and the bench around them.
+
+Plans and devices know these protocols; drivers and the bench supply them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who answered on a link.
+
+    Attributes:
+        manufacturer: First field of the ``*IDN?`` reply.
+        model: Second field.
+        serial: Third field; simulated instruments answer one that begins with ``SIM-``.
+        firmware: Fourth field.
+    """
+
+    manufacturer: str
+    model: str
+    serial: str
+    firmware: str
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the instrument itself says that it is simulated."""
+        return self.serial.startswith("SIM-")
+
+
+@dataclass(frozen=True)
+class CellLimits:
+    """What must never be exceeded at the cell; every field is required.
+
+    Attributes:
+        min_voltage_v: Lowest voltage, V.
+        max_voltage_v: Highest voltage, V.
+        min_current_ma: Most negative current, mA.
+        max_current_ma: Most positive current, mA.
+    """
+
+    min_voltage_v: float
+    max_voltage_v: float
+    min_current_ma: float
+    max_current_ma: float
+
+
+@dataclass(frozen=True)
+class Program:
+    """One finite technique that a potentiostat runs by itself and ends with the output off.
+
+    Attributes:
+        mode: ``current`` forces `setpoint` mA, ``voltage`` forces `setpoint` V, ``rest`` forces
+            0 A with the output on and records the voltage.
+        setpoint: mA or V by mode; 0 at rest.
+        duration_s: The instrument ends the program by itself after this time, s.
+        period_s: Time between records, s; the first record is at 0 and the last at the end.
+        limits: Ends the program with the output off when a record lies outside (reason
+            ``limit``).
+        end_voltage_v: In ``current`` mode, ends the program (reason ``end_voltage``) when a
+            record reaches this voltage, coming from the side on which the program starts:
+            upwards for a positive current, downwards for a negative one. None: no such end.
+        end_current_ma: In ``voltage`` mode, ends the program (reason ``end_current``) when a
+            record's absolute current falls to this value, mA. None: no such end.
+    """
+
+    mode: Literal["current", "voltage", "rest"]
+    setpoint: float
+    duration_s: float
+    period_s: float
+    limits: CellLimits
+    end_voltage_v: float | None = None
+    end_current_ma: float | None = None
+
+
+class ProgramState(StrEnum):
+    """Where a program stands on the instrument."""
+
+    IDLE = "idle"
+    RUNNING = "running"
+    FINISHED = "finished"
+
+
+EndReason = Literal["", "time", "end_voltage", "end_current", "limit", "stopped", "fault"]
+
+
+@dataclass(frozen=True)
+class Page:
+    """New records of the running or last program, in columns of equal length.
+
+    Attributes:
+        index: Number of the first row in the program, from 0: the read index of a checkpoint.
+        elapsed_s: Instrument time of each record since the program's start, s.
+        current_ma: Measured current A -> B, mA.
+        voltage_v: Measured voltage, V; NaN where the instrument reported an overload.
+        state: The program's state when the page was read.
+        reason: Why the program ended; empty while it runs.
+        output_on: Whether the cell is connected and driven, as read back.
+    """
+
+    index: int
+    elapsed_s: Floats
+    current_ma: Floats
+    voltage_v: Floats
+    state: ProgramState
+    reason: EndReason
+    output_on: bool
+
+
+@dataclass(frozen=True)
+class PotentiostatCapabilities:
+    """What a potentiostat can do.
+
+    Attributes:
+        modes: Program modes it runs.
+        limits: Its own envelope.
+        min_period_s: Shortest time between records, s.
+        max_records: Records it keeps for one program.
+        counter: Whether it counts charge independently of the records.
+    """
+
+    modes: tuple[str, ...]
+    limits: CellLimits
+    min_period_s: float
+    max_records: int
+    counter: bool
+
+
+class PotentiostatBackend(Protocol):
+    """A potentiostat that runs one program at a time by itself.
+
+    Every method is one short transaction on the link and raises `devices.errors`.
+    """
+
+    def identity(self) -> Identity:
+        """Who answers, from ``*IDN?``."""
+        ...
+
+    def capabilities(self) -> PotentiostatCapabilities:
+        """What it can do."""
+        ...
+
+    def load(self, program: Program) -> None:
+        """Check and program a technique; raises `LimitError` before anything is energised."""
+        ...
+
+    def start(self) -> None:
+        """Energise and run the loaded program; returns when it is known to run.
+
+        Never repeated on a failure: it raises and the caller goes safe.
+        """
+        ...
+
+    def poll(self) -> Page:
+        """Records since the last poll; never deletes anything from the instrument."""
+        ...
+
+    def rewind(self, index: int) -> None:
+        """Let the next poll begin at this row again (after a crash)."""
+        ...
+
+    def stop(self) -> Page:
+        """End the program now and leave the cell off (high impedance), verified by read-back.
+
+        Idempotent. Returns the records up to and including the moment of stopping.
+        Raises `InstrumentFault` if the output does not read back as off.
+        """
+        ...
+
+    def output_on(self) -> bool:
+        """Read back whether the cell is connected and driven."""
+        ...
+
+
+class ConsoleState(StrEnum):
+    """State of an MRI console."""
+
+    IDLE = "idle"
+    ARMED = "armed"
+    WAITING_TRIGGER = "waiting_trigger"
+    ACQUIRING = "acquiring"
+    RECONSTRUCTING = "reconstructing"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class ConsoleStatus:
+    """What the console says of the acquisition.
+
+    Attributes:
+        state: Its state.
+        progress: Part of the acquisition done, 0 to 1.
+        experiment: Number of the current or last experiment.
+        t_start_s: Console time at which the acquisition began, Unix s; NaN before.
+        t_end_s: Console time at which it ended, Unix s; NaN before.
+        error: The console's own text in state ``error``, else empty.
+    """
+
+    state: ConsoleState
+    progress: float
+    experiment: int
+    t_start_s: float
+    t_end_s: float
+    error: str
+
+
+class MriConsole(Protocol):
+    """An MRI console behind its driver."""
+
+    def identity(self) -> Identity:
+        """Who answers, from ``*IDN?``."""
+        ...
+
+    def configure(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Set the acquisition's parameters and return them as read back."""
+        ...
+
+    def arm(self) -> None:
+        """Prepare an acquisition that begins at the next trigger."""
+        ...
+
+    def status(self) -> ConsoleStatus:
+        """Where the acquisition stands."""
+        ...
+
+    def expected_duration_s(self) -> float:
+        """TR x encoded phase lines x averages x repetitions, plus dummy scans, s."""
+        ...
+
+    def read_image(self) -> tuple[npt.NDArray[np.float32], Mapping[str, Any]]:
+        """Last reconstructed image, shape (lines, columns), and its header."""
+        ...
+
+    def abort(self) -> None:
+        """End the acquisition; idempotent."""
+        ...
+
+    def time(self) -> float:
+        """The console's own clock, Unix s."""
+        ...
+
+
+class FrameSink(Protocol):
+    """Where frames are written before they are announced."""
+
+    def open(self, stream: str, data_key: str, shape: tuple[int, ...], dtype: str) -> None:
+        """Begin a stream of frames of one shape for the open run; idempotent for the same run."""
+        ...
+
+    def write(self, stream: str, image: npt.NDArray[Any], scalars: Mapping[str, float]) -> int:
+        """Append one frame durably; returns its index from 0. Called from a worker."""
+        ...
+
+    def asset_documents(self, stream: str, index: int) -> list[tuple[str, dict[str, Any]]]:
+        """`stream_resource` (first time) and `stream_datum` documents for one frame."""
+        ...
+
+
+class ChargeSource(Protocol):
+    """Something that knows the charge passed through the cell."""
+
+    def charge_at(self, t_s: float) -> tuple[float, float]:
+        """Net and throughput charge since the run began, mAh, at experiment time `t_s`."""
+        ...

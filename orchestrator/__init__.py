@@ -1,0 +1,1 @@
+"""Runs experiments on a bench, attended or not."""
