@@ -1,0 +1,124 @@
+"""Parses the command line, calls one verb and turns its errors into exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from orchestrator.cli.output import Output
+
+VERBS = (
+    "demo", "run", "new", "runs", "show", "report", "recover", "upload", "off", "shell",
+    "doctor", "schema",
+)  # fmt: skip
+"""Verbs in the order of the help page; each is the module `orchestrator.cli.<verb>`."""
+
+EXIT_BAD_INPUT, EXIT_INSTRUMENT, EXIT_SAFE_STATE, EXIT_RECORDS = 2, 3, 4, 5
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code of interface `operando`.
+
+    Args:
+        argv: Arguments without the program's name; None takes those of the process.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    verb = next((word for word in arguments if not word.startswith("-")), None)
+    try:
+        args = _parser(verb).parse_args(arguments)
+    except SystemExit as stop:  # argparse: 0 after --help, 2 after a bad option
+        return int(stop.code or 0)
+    if args.verb is None:
+        _parser(None).print_help()
+        return EXIT_BAD_INPUT
+    out = Output(
+        json=args.json,
+        verbosity=-1 if args.quiet else args.verbose,
+        progress=not args.no_progress,
+    )
+    try:
+        return int(args.module.run(args, out))
+    except KeyboardInterrupt:
+        out.error("operando: interrupted")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader went away: nothing more can be said
+        return 0
+    except Exception as error:  # noqa: BLE001 - the one place that turns errors into exit codes
+        return _explain(error, out)
+
+
+def exit_code(error: BaseException) -> int:
+    """Exit code for an error, by its class."""
+    from devices.errors import DeviceError, LimitError  # noqa: PLC0415 - keep `--help` fast
+    from orchestrator.errors import (  # noqa: PLC0415
+        ExperimentError,
+        InterlockTripped,
+        ProfileError,
+        RecordError,
+    )
+
+    table: tuple[tuple[type[BaseException], int], ...] = (
+        (ExperimentError, EXIT_BAD_INPUT),
+        (ProfileError, EXIT_BAD_INPUT),
+        (LimitError, EXIT_BAD_INPUT),
+        (InterlockTripped, EXIT_SAFE_STATE),
+        (RecordError, EXIT_RECORDS),
+        (DeviceError, EXIT_INSTRUMENT),
+    )
+    return next((code for kind, code in table if isinstance(error, kind)), 1)
+
+
+def _explain(error: BaseException, out: Output) -> int:
+    """Say what happened; a traceback only with -vv."""
+    if out.verbosity >= 2:
+        traceback.print_exception(error)
+    code = exit_code(error)
+    kind = "" if code != 1 else f"{type(error).__name__}: "
+    out.error(f"operando: {kind}{error}" if code == 1 else str(error))
+    if code == 1:
+        out.error("operando: this is not an error we foresaw; run again with -vv and report it")
+    return code
+
+
+def _parser(verb: str | None) -> argparse.ArgumentParser:
+    """Build the parser; only the chosen verb's module is imported, so that help is instant."""
+    parser = argparse.ArgumentParser(
+        prog="operando",
+        description="Runs operando experiments: electrochemistry and imaging on one clock.",
+        epilog="`operando VERB --help` says more. Start with `operando demo`.",
+    )
+    commands = parser.add_subparsers(dest="verb", metavar="VERB")
+    for name in VERBS:
+        module = _module(name) if verb in (name, None) else None
+        text = getattr(module, "HELP", "")
+        sub = commands.add_parser(name, help=text, description=text)
+        _common(sub)
+        if module is not None:
+            module.register(sub)
+            sub.set_defaults(module=module)
+    return parser
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"orchestrator.cli.{name}")
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("OPERANDO_DATA", "operando-data")),
+        help="data directory (default $OPERANDO_DATA, else ./operando-data)",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="more; -vv tracebacks")
+    parser.add_argument("-q", "--quiet", action="store_true", help="errors only")
+    parser.add_argument("--no-progress", action="store_true", help="no live progress line")
