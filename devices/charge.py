@@ -1,0 +1,90 @@
+"""Charge passed through a cell, from its records, and the charge at any moment of an exposure."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from devices.roles import Floats
+
+
+class ChargeCounter:
+    """Integrates records of current; remembers enough to tell the charge at a past moment.
+
+    Charge between two records of one program is the mean of their currents times the time
+    between them (trapezoidal rule; exact for a constant current). Between programs the cell is
+    open and nothing flows.
+
+    Args:
+        remember_s: How far back `at` may be asked, s.
+    """
+
+    def __init__(self, *, remember_s: float = 172_800.0) -> None:
+        self._remember_s = remember_s
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin at zero."""
+        self.net_mah = 0.0
+        self.throughput_mah = 0.0
+        self._last: tuple[float, float] | None = None
+        self._knots: deque[tuple[Floats, Floats, Floats]] = deque()
+
+    def break_(self) -> None:
+        """Say that the cell was disconnected: no charge until the next record."""
+        self._last = None
+
+    def add(self, t_s: Floats, current_ma: Floats) -> tuple[Floats, Floats]:
+        """Add records in order of time; returns net and throughput charge at each, mAh."""
+        if self._last is None:
+            t = np.concatenate(([t_s[0]], t_s))
+            i = np.concatenate(([current_ma[0]], current_ma))
+        else:
+            t = np.concatenate(([self._last[0]], t_s))
+            i = np.concatenate(([self._last[1]], current_ma))
+        i = np.nan_to_num(i, nan=0.0)  # an overloaded record tells nothing of the current
+        step_mah = 0.5 * (i[1:] + i[:-1]) * np.diff(t) / 3600.0
+        net = self.net_mah + np.cumsum(step_mah)
+        through = self.throughput_mah + np.cumsum(np.abs(step_mah))
+        self._last = (float(t_s[-1]), float(i[-1]))
+        self.net_mah, self.throughput_mah = float(net[-1]), float(through[-1])
+        self._knots.append((t_s, net, through))
+        while self._knots and self._knots[0][0][-1] < t_s[-1] - self._remember_s:
+            self._knots.popleft()
+        return net, through
+
+    def at(self, t_s: float) -> tuple[float, float]:
+        """Net and throughput charge at a moment, mAh; NaN before what is remembered.
+
+        After the last record of a running program the last current is taken to flow on.
+        """
+        if not self._knots or t_s < self._knots[0][0][0]:
+            return (0.0, 0.0) if self._began_after(t_s) else (np.nan, np.nan)
+        last_t = self._knots[-1][0][-1]
+        if t_s >= last_t:
+            current_ma = self._last[1] if self._last is not None else 0.0
+            extra = current_ma * (t_s - last_t) / 3600.0
+            return self.net_mah + extra, self.throughput_mah + abs(extra)
+        return self._between(t_s)
+
+    def _began_after(self, t_s: float) -> bool:
+        """Whether nothing has flowed yet at this moment."""
+        if not self._knots:
+            return self.throughput_mah == 0.0
+        first_t, _, through = self._knots[0]
+        return t_s < first_t[0] and through[0] == 0.0
+
+    def _between(self, t_s: float) -> tuple[float, float]:
+        before: tuple[float, float, float] | None = None
+        for t, net, through in reversed(self._knots):
+            if t[0] <= t_s:
+                if t_s <= t[-1] or before is None:
+                    return float(np.interp(t_s, t, net)), float(np.interp(t_s, t, through))
+                ends = [t[-1], before[0]]
+                return (
+                    float(np.interp(t_s, ends, [net[-1], before[1]])),
+                    float(np.interp(t_s, ends, [through[-1], before[2]])),
+                )
+            before = (float(t[0]), float(net[0]), float(through[0]))
+        return np.nan, np.nan

@@ -1,0 +1,86 @@
+"""A step of the experiment's protocol as a potentiostat device takes it.
+
+Steps are those of aurora-unicycler; this adds where the step stands in the method, what a pause
+does to its rest, and lowers it to the one finite program an instrument runs by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from aurora_unicycler import ConstantCurrent, ConstantVoltage, OpenCircuitVoltage
+
+from devices.errors import LimitError
+from devices.roles import CellLimits, Program
+
+OnPause = Literal["continue", "restart", "drop"]
+"""What happens to the rest of a step after a pause."""
+
+CellStep = ConstantCurrent | ConstantVoltage | OpenCircuitVoltage
+
+_LONGEST_STEP_S = 30 * 86_400.0
+"""A step that ends by voltage or current alone still ends: no program is without an end, s."""
+
+
+@dataclass(frozen=True)
+class Technique:
+    """One step to run now.
+
+    Attributes:
+        step: The step with an absolute current in mA.
+        limits: Limits at the cell; the instrument ends the step when one is exceeded.
+        period_s: Time between records, s.
+        max_capacity_mah: Ends the experiment when the net charge since the run began leaves
+            +-this, mAh.
+        step_index: Index of the step in the method, from 0.
+        cycle: Number of the cycle, from 1.
+        on_pause: What happens to the rest of the step after a pause.
+    """
+
+    step: CellStep
+    limits: CellLimits
+    period_s: float
+    max_capacity_mah: float
+    step_index: int = 0
+    cycle: int = 1
+    on_pause: OnPause = "continue"
+
+    def program(self) -> Program:
+        """The instrument's program.
+
+        Raises:
+            LimitError: The setpoint lies outside the limits.
+        """
+        step = self.step
+        duration_s = step.until_time_s or _LONGEST_STEP_S
+        common = Program("rest", 0.0, duration_s, self.period_s, self.limits)
+        if isinstance(step, OpenCircuitVoltage):
+            return common
+        if isinstance(step, ConstantVoltage):
+            self._check("voltage", step.voltage_V, "V")
+            end_ma = abs(step.until_current_mA) if step.until_current_mA else None
+            return replace(common, mode="voltage", setpoint=step.voltage_V, end_current_ma=end_ma)
+        if step.current_mA is None:
+            raise LimitError(
+                f"step {self.step_index}",
+                "constant_current without a current in mA",
+                remedy="resolve rate_C with the sample's capacity before running",
+            )
+        self._check("current", step.current_mA, "mA")
+        return replace(
+            common, mode="current", setpoint=step.current_mA, end_voltage_v=step.until_voltage_V
+        )
+
+    def _check(self, what: Literal["current", "voltage"], value: float, unit: str) -> None:
+        low, high = (
+            (self.limits.min_current_ma, self.limits.max_current_ma)
+            if what == "current"
+            else (self.limits.min_voltage_v, self.limits.max_voltage_v)
+        )
+        if not low <= value <= high:
+            raise LimitError(
+                f"step {self.step_index}",
+                f"{what} {value:g} {unit} is outside the limits {low:g} to {high:g} {unit}",
+                remedy="change the step, or the protocol's safety block if the cell allows it",
+            )

@@ -1,0 +1,302 @@
+"""bluesky's RunEngine on the bench's clock: stamps, journals, and leaves nothing energised.
+
+What it adds to `bluesky.RunEngine`, and why, is in docs/explanation/engine.md. In short: a
+document is journaled before anybody else sees it; only the journal may stop a run; a pause never
+interrupts a message half-way; and every way out of a run switches off, verified, every device
+that is registered as able to energise a cell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from types import FrameType
+from typing import Any, Protocol, runtime_checkable
+
+from bluesky import RunEngine
+from bluesky.utils import DuringTask, RunEngineInterrupted
+from event_model import DocumentNames
+
+from devices.clock import Clock, Owner
+
+log = logging.getLogger(__name__)
+
+DocumentConsumer = Callable[[str, dict[str, Any]], None]
+
+_MAY_BE_INTERRUPTED = frozenset(
+    {"wait", "wait_for", "sleep", "input", "pause", "checkpoint"}
+)
+_TRIES_TO_SWITCH_OFF = 3
+
+
+@runtime_checkable
+class Energiser(Protocol):
+    """A device that can put energy into a cell."""
+
+    name: str
+
+    @property
+    def energised(self) -> bool:
+        """Whether the cell is, or may be, driven."""
+        ...
+
+    def stop(self, *, success: bool = False) -> None:
+        """Switch off and verify; idempotent; raises if the output does not read back off."""
+        ...
+
+
+class Ticker(DuringTask):
+    """Lets the main thread do something at a steady pace while the engine works.
+
+    Attributes:
+        tick: Called about four times a second of real time; None does nothing.
+        period_s: Real seconds between calls.
+    """
+
+    def __init__(self) -> None:
+        self.tick: Callable[[], None] | None = None
+        self.period_s = 0.25
+
+    def block(self, blocking_event: threading.Event) -> None:
+        """Wait for the engine, calling `tick` meanwhile."""
+        while not blocking_event.wait(self.period_s):
+            if self.tick is not None:
+                self.tick()
+
+
+class Engine(RunEngine):
+    """A RunEngine for unattended electrochemistry.
+
+    Args:
+        loop: The event loop that the clock schedules on.
+        clock: Time of the experiment; documents are stamped with it.
+        record: Called with each document before anybody else; its exception ends the run.
+        md: Metadata for every run.
+
+    Attributes:
+        attended: A person is at the prompt: SIGINT pauses. Otherwise it aborts.
+        signalled: Number of the last signal that ended or paused a run, 0 if none did.
+        unsafe: Names of devices that could not be switched off, with the reason.
+    """
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        record: DocumentConsumer | None = None,
+        md: dict[str, Any] | None = None,
+    ) -> None:
+        self.clock = clock
+        self.attended = True
+        self.signalled = 0
+        self.unsafe: dict[str, str] = {}
+        self._record = record
+        self._energisers: dict[str, Energiser] = {}
+        self._in_message = False
+        self._interruption_streams: set[str] = set()
+        self.ticker = Ticker()
+        super().__init__(
+            md if md is not None else {},
+            loop=loop,
+            context_managers=[Signals],
+            during_task=self.ticker,
+            call_returns_result=True,
+        )
+        self.record_interruptions = True
+        self.pause_msg = _PAUSED
+        for name, command in list(self._command_registry.items()):
+            if name not in _MAY_BE_INTERRUPTED:
+                self._command_registry[name] = self._whole(command)
+
+    # --- documents ---------------------------------------------------------------------------
+
+    def emit_sync(self, name: DocumentNames, doc: dict[str, Any]) -> None:
+        """Stamp with the experiment's time, journal, then tell the subscribers."""
+        self._stamp(name, doc)
+        if self._record is not None:
+            self._record(name.name, doc)
+        super().emit_sync(name, doc)
+
+    def _stamp(self, name: DocumentNames, doc: dict[str, Any]) -> None:
+        if name is DocumentNames.event_page:
+            # bluesky stamps a page with the moment of its collection; its rows have their own
+            stamps = next(iter(doc["timestamps"].values()), None)
+            doc["time"] = list(stamps) if stamps is not None else doc["time"]
+            return
+        if "time" in doc:
+            doc["time"] = self.clock.time()
+        if name is DocumentNames.descriptor and doc.get("name") == "interruptions":
+            self._interruption_streams.add(doc["uid"])
+        elif name is DocumentNames.event and doc["descriptor"] in self._interruption_streams:
+            doc["timestamps"] = dict.fromkeys(doc["timestamps"], doc["time"])
+
+    def subscribe(self, func: DocumentConsumer, name: str = "all") -> int:
+        """Tell `func` of documents; if it raises it is logged once and detached."""
+        token: int = super().subscribe(_Isolated(func), name)
+        return token
+
+    # --- the register of what can energise a cell ----------------------------------------------
+
+    def guard(self, device: Energiser) -> None:
+        """Register a device that every exit from a run must leave off."""
+        self._energisers[device.name] = device
+
+    @property
+    def energised(self) -> list[str]:
+        """Names of registered devices that drive a cell now."""
+        return [name for name, device in self._energisers.items() if device.energised]
+
+    def switch_off(self) -> None:
+        """Switch off every registered device, verified; what fails is tried again, then latched.
+
+        Never raises: `unsafe` tells what is not known to be off.
+        """
+        for name, device in self._energisers.items():
+            for attempt in range(1, _TRIES_TO_SWITCH_OFF + 1):
+                try:
+                    device.stop(success=False)
+                except Exception as error:  # noqa: BLE001 - the next device must be tried too
+                    self.unsafe[name] = str(error)
+                    log.critical("%s: not switched off (attempt %d): %s", name, attempt, error)
+                else:
+                    self.unsafe.pop(name, None)
+                    break
+
+    async def _stop_movable_objects(self, *, success: bool = True) -> None:
+        """Called by bluesky on a pause and on every exit, before the stop document."""
+        await super()._stop_movable_objects(success=success)
+        if self._state == "pausing":
+            for name, device in self._energisers.items():
+                if device.energised and device not in self._objs_seen:
+                    log.warning("%s: energised outside the plan, switched off by the pause", name)
+                    device.stop(success=True)
+            return
+        self.switch_off()
+        for run in self._run_bundlers.values():
+            # bluesky collects what a flyer still holds only if it was never collected before
+            run._uncollected.update(  # noqa: SLF001 - no public way; asserted by a test
+                device for device in self._energisers.values() if device in self._objs_seen
+            )
+
+    def fail(self, owner: Owner, error: BaseException) -> None:
+        """Go safe because a callback on the clock raised, and end the running plan."""
+        log.error("%s: a scheduled callback failed: %s", owner.name, error)
+        self.switch_off()
+        if self._state == "running" and self._task is not None:
+            with self._state_lock:
+                if self._exception is None:
+                    self._exception = error
+            self._task.cancel()
+
+    # --- interruptions -------------------------------------------------------------------------
+
+    @property
+    def moves_time(self) -> bool:
+        """Whether virtual time may pass: a plan is being run or cleaned up after."""
+        return str(self._state) not in ("idle", "paused", "panicked")
+
+    def _whole(
+        self, command: Callable[[Any], Awaitable[Any]]
+    ) -> Callable[[Any], Awaitable[Any]]:
+        """Mark a message as one that a pause waits for instead of cutting it short."""
+
+        async def whole(msg: Any) -> Any:
+            self._in_message = True
+            try:
+                return await command(msg)
+            finally:
+                self._in_message = False
+
+        return whole
+
+    async def _request_pause_coro(self, defer: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Pause between messages: a message that is cut short would be lost, not repeated."""
+        while self._in_message and not defer:
+            await asyncio.sleep(0)
+        await super()._request_pause_coro(defer)
+
+    def interrupt(self, *, abort: bool, reason: str) -> None:
+        """Ask for a pause or an abort from a signal handler or another thread; never blocks."""
+
+        async def carry_out() -> None:
+            try:
+                if abort:
+                    await self._abort_coro(reason)
+                else:
+                    await self._request_pause_coro()
+            except Exception as error:  # noqa: BLE001 - too late: the run has ended meanwhile
+                log.info("%s came too late: %s", reason, error)
+
+        self.loop.call_soon_threadsafe(lambda: self.loop.create_task(carry_out()))
+
+    def run(self, plan: Any, md: Mapping[str, Any] | None = None) -> Any:
+        """Run a plan to its end; returns bluesky's result also when it was interrupted."""
+        try:
+            return self(plan, **dict(md or {}))
+        except RunEngineInterrupted:
+            return self._create_result(self.NO_PLAN_RETURN)
+
+
+class Signals:
+    """Signals while the engine blocks: SIGINT pauses, twice aborts; SIGTERM and SIGHUP abort.
+
+    The handler only schedules a coroutine on the engine's loop: pausing or aborting from within
+    a handler would block it.
+
+    Args:
+        engine: The engine that blocks.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._former: dict[int, Any] = {}
+        self._interrupts = 0
+
+    def __enter__(self) -> Signals:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                self._former[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for number, former in self._former.items():
+            signal.signal(number, former)
+        self._former.clear()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        name = signal.Signals(number).name
+        self.engine.signalled = number
+        self._interrupts += 1
+        pause = number == signal.SIGINT and self.engine.attended and self._interrupts == 1
+        self.engine.interrupt(abort=not pause, reason=f"stopped by {name}")
+
+
+class _Isolated:
+    """A subscriber that can harm only itself."""
+
+    def __init__(self, func: DocumentConsumer) -> None:
+        self._func: DocumentConsumer | None = func
+
+    def __call__(self, name: str, doc: dict[str, Any]) -> None:
+        if self._func is None:
+            return
+        try:
+            self._func(name, doc)
+        except Exception:
+            log.exception("a subscriber raised and is detached: %r", self._func)
+            self._func = None
+
+
+_PAUSED = """
+The plan is paused and the cell is at rest. What next?
+
+    bench.resume()          go on where it stood
+    bench.stop()            end the run here; it counts as a success
+    bench.abort()           end the run here; it counts as aborted
+    bench.image_now()       take one frame on resuming
+"""
