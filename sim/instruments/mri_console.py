@@ -1,0 +1,280 @@
+"""A simulated MRI console: arms, waits for its trigger, acquires, reconstructs.
+
+It speaks the bridge's line protocol (`docs/reference/bridge-protocol.md`), as the agent on a
+vendor's PC does. Nothing runs by itself: an acquisition is its start time, and every answer
+looks at where that puts it now. The image is computed when it is first read, from what the
+sample's layers held on average while data were taken, with the number of the frame as the index
+of its noise; so neither polling nor reading late changes it.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.clock import EPOCH_S
+from sim.instruments.bridge_protocol import CommandError, CommandSet, block, json_line
+from sim.instruments.mri_settings import PUBLISHED_FLASH_2D, duration_s, updated
+from sim.world import World
+
+
+class Imager(Protocol):
+    """Makes the image of a sample with one set of settings."""
+
+    def frame(
+        self, layers_umol_per_cm2: npt.NDArray[np.float64], index: int
+    ) -> npt.NDArray[np.float32]:
+        """Image (lines z, columns x) of metal per layer, with the noise of frame `index`."""
+        ...
+
+
+ImagerFactory = Callable[[Mapping[str, Any]], Imager]
+"""Makes the imager for the settings as the console reads them back."""
+
+
+@dataclass
+class Acquisition:
+    """One experiment, from arming on; times are seconds of the world.
+
+    Attributes:
+        number: Experiment number, from 1.
+        settings: As read back when it was armed.
+        ready_s: From when on a trigger is accepted.
+        start_s: When the first excitation came; None while waiting.
+        ended_s: When it was aborted or failed; None otherwise.
+        reason: Why it ended early; empty otherwise.
+        failed: Whether the console, not its client, ended it.
+        first_frame: Number of its first image, given when it is complete.
+    """
+
+    number: int
+    settings: dict[str, Any]
+    ready_s: float
+    start_s: float | None = None
+    ended_s: float | None = None
+    reason: str = ""
+    failed: bool = False
+    first_frame: int | None = None
+
+    @property
+    def end_s(self) -> float:
+        """When the last echo is in; infinite while it has not begun."""
+        return math.inf if self.start_s is None else self.start_s + duration_s(self.settings)
+
+    def last_repetition_s(self) -> tuple[float, float]:
+        """The interval over which the last repetition takes data, dummy scans left out."""
+        if self.start_s is None:
+            raise CommandError(-230, f"experiment {self.number} has not begun")
+        dummies_s = self.settings["dummy_scans"] * self.settings["tr_s"]
+        data_s = duration_s(self.settings) - dummies_s
+        return self.end_s - data_s / self.settings["repetitions"], self.end_s
+
+
+class SimulatedMriConsole:
+    """MRI console with a trigger input.
+
+    Args:
+        world: The sample and the cables; its sample has `mean_layers_umol_per_cm2(t0, t1)`.
+        imager: Makes the imager for some settings.
+        cable: Name of the cable at the trigger input.
+        serial: Third field of ``*IDN?``; begins with ``SIM-``.
+        clock_offset_s: How far the console's clock is ahead of the world's, s.
+        preparation_s: Time from ``ACQ:ARM`` until triggers are accepted (state ``armed``), s.
+        reconstruction_s: Time from the last echo to the image, s.
+        strict: Raise `sim.errors.UnknownCommand` at an undefined header.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        imager: ImagerFactory,
+        *,
+        cable: str = "ttl",
+        serial: str = "SIM-MRI-0001",
+        clock_offset_s: float = 0.0,
+        preparation_s: float = 0.0,
+        reconstruction_s: float = 2.0,
+        strict: bool = True,
+    ) -> None:
+        self._world, self._imager_factory = world, imager
+        self._clock_offset_s = clock_offset_s
+        self._preparation_s, self._reconstruction_s = preparation_s, reconstruction_s
+        self._settings = dict(PUBLISHED_FLASH_2D)
+        self._acquisition: Acquisition | None = None
+        self._experiment = 0
+        self._frames = 0
+        self._pulses = {"accepted": 0, "ignored": 0}
+        self._now_s = 0.0
+        self._image: tuple[int, npt.NDArray[np.float32]] | None = None
+        self._imagers: dict[str, Imager] = {}
+        self._commands = self._declare(serial, strict=strict)
+        world.connect(cable, self.pulse)
+
+    def _declare(self, serial: str, *, strict: bool) -> CommandSet:
+        identity = f"Operando,Simulated MRI console,{serial},1.0"
+        commands = CommandSet(identity=identity, strict=strict)
+        commands.add("SYSTem:TIME?", lambda: repr(self._console_time(self._now_s)))
+        commands.add("ACQuire:CONFigure", self._configure, takes=dict)
+        commands.add("ACQuire:CONFigure?", lambda: json_line(self._settings))
+        commands.add("ACQuire:DURation?", lambda: repr(duration_s(self._settings)))
+        commands.add("ACQuire:ARM", self._arm)
+        commands.add("ACQuire:ABORt", self._abort)
+        commands.add("ACQuire:STATus?", lambda: json_line(self._status()))
+        commands.add("ACQuire:IMAGe:HEADer?", lambda: json_line(self._header()))
+        commands.add("ACQuire:IMAGe?", lambda: block(self._latest_image().tobytes()))
+        return commands
+
+    def answer(self, message: bytes) -> bytes | None:
+        """Answer one line of the protocol, both without terminator."""
+        with self._world.lock:
+            self._settle(self._world.catch_up())
+            return self._commands.answer(message)
+
+    def pulse(self, t_s: float) -> None:
+        """A rising edge at the trigger input at `t_s`: starts a waiting acquisition.
+
+        As on a real console, an edge that nothing waits for is counted and has no effect.
+        """
+        with self._world.lock:
+            self._settle(t_s)
+            waiting = self._state() == "waiting_trigger"
+            if waiting and self._acquisition is not None:
+                self._acquisition.start_s = t_s
+            self._pulses["accepted" if waiting else "ignored"] += 1
+
+    def fail(self, reason: str) -> None:
+        """End the acquisition from the console's side, as an operator or a fault would."""
+        with self._world.lock:
+            self._settle(self._world.catch_up())
+            self._end(reason, failed=True)
+
+    def _settle(self, t_s: float) -> None:
+        """Look at the acquisition from `t_s`: number the frames of one that is complete."""
+        self._now_s = t_s
+        acquisition = self._acquisition
+        if acquisition is None or acquisition.ended_s is not None:
+            return
+        complete = t_s >= acquisition.end_s + self._reconstruction_s
+        if complete and acquisition.first_frame is None:
+            acquisition.first_frame = self._frames
+            self._frames += acquisition.settings["repetitions"]
+
+    def _state(self) -> str:
+        acquisition, t_s = self._acquisition, self._now_s
+        if acquisition is None or acquisition.first_frame is not None:
+            return "idle"
+        if acquisition.ended_s is not None:
+            return "error" if acquisition.failed else "idle"
+        if acquisition.start_s is None:
+            return "armed" if t_s < acquisition.ready_s else "waiting_trigger"
+        if t_s < acquisition.start_s:
+            return "armed"
+        return "acquiring" if t_s < acquisition.end_s else "reconstructing"
+
+    def _refuse_busy(self, code: int) -> None:
+        state = self._state()
+        if state not in {"idle", "error"}:
+            raise CommandError(code, f"experiment {self._experiment} is {state}, expected idle")
+
+    def _configure(self, changes: dict[str, Any]) -> None:
+        self._refuse_busy(-221)
+        self._settings = updated(self._settings, changes)
+
+    def _arm(self) -> None:
+        self._refuse_busy(-213)
+        self._experiment += 1
+        ready_s = self._now_s + self._preparation_s
+        self._acquisition = Acquisition(self._experiment, dict(self._settings), ready_s)
+        if self._settings["trigger_mode"] == "off":
+            self._acquisition.start_s = ready_s
+
+    def _abort(self) -> None:
+        self._end("aborted by the client", failed=False)
+
+    def _end(self, reason: str, *, failed: bool) -> None:
+        acquisition = self._acquisition
+        if acquisition is None or self._state() in {"idle", "error"}:
+            return
+        acquisition.ended_s, acquisition.failed = self._now_s, failed
+        acquisition.reason = f"experiment {acquisition.number}: {reason}"
+
+    def _status(self) -> dict[str, Any]:
+        acquisition = self._acquisition
+        state = self._state()
+        start_s = end_s = None
+        progress = 0.0
+        if acquisition is not None and acquisition.start_s is not None:
+            until_s = self._now_s if acquisition.ended_s is None else acquisition.ended_s
+            elapsed_s = min(until_s, acquisition.end_s) - acquisition.start_s
+            progress = max(0.0, elapsed_s) / duration_s(acquisition.settings)
+            start_s = self._console_time(acquisition.start_s)
+            if until_s >= acquisition.end_s:
+                end_s = self._console_time(acquisition.end_s)
+        return {
+            "state": state,
+            "progress": progress,
+            "experiment": self._experiment,
+            "t_start_s": start_s,
+            "t_end_s": end_s,
+            "error": acquisition.reason if acquisition and state == "error" else "",
+            "outcome": self._outcome(),
+            "triggers_accepted": self._pulses["accepted"],
+            "triggers_ignored": self._pulses["ignored"],
+        }
+
+    def _outcome(self) -> str:
+        acquisition = self._acquisition
+        if acquisition is None:
+            return "none"
+        if acquisition.first_frame is not None:
+            return "complete"
+        if acquisition.ended_s is None:
+            return "pending"
+        return "failed" if acquisition.failed else "aborted"
+
+    def _complete(self) -> tuple[Acquisition, int]:
+        acquisition = self._acquisition
+        if acquisition is None or acquisition.first_frame is None:
+            what = self._outcome()
+            raise CommandError(-230, f"no image: experiment {self._experiment} is {what}")
+        return acquisition, acquisition.first_frame + acquisition.settings["repetitions"] - 1
+
+    def _latest_image(self) -> npt.NDArray[np.float32]:
+        acquisition, index = self._complete()
+        if self._image is None or self._image[0] != index:
+            t0_s, t1_s = acquisition.last_repetition_s()
+            layers = self._world.sample.mean_layers_umol_per_cm2(t0_s, t1_s)
+            image = self._imager(acquisition.settings).frame(layers, index)
+            self._image = index, np.ascontiguousarray(image, dtype="<f4")
+        return self._image[1]
+
+    def _header(self) -> dict[str, Any]:
+        acquisition, index = self._complete()
+        image = self._latest_image()
+        return {
+            "experiment": acquisition.number,
+            "frame": index,
+            "shape": list(image.shape),
+            "dtype": "<f4",
+            "nbytes": image.nbytes,
+            "crc32": zlib.crc32(image.tobytes()),
+            "t_start_s": self._console_time(acquisition.start_s or 0.0),
+            "t_end_s": self._console_time(acquisition.end_s),
+            "settings": acquisition.settings,
+        }
+
+    def _imager(self, settings: Mapping[str, Any]) -> Imager:
+        """One imager per set of settings: its basis images are costly to make."""
+        key = json_line(settings)
+        if key not in self._imagers:
+            self._imagers = {key: self._imager_factory(settings)}
+        return self._imagers[key]
+
+    def _console_time(self, t_s: float) -> float:
+        return EPOCH_S + t_s + self._clock_offset_s
