@@ -117,7 +117,8 @@ class Potentiostat(Device):
         self._phase = Phase.IDLE
         self._technique: Technique | None = None
         self._program: Program | None = None
-        self._began_s = 0.0
+        self._began_s = self._last_record_s = self._ran_s = 0.0
+        self._polls = 0
         self._done = _finished(self)
         self._timer: Handle | None = None
         self._misses = 0
@@ -171,6 +172,8 @@ class Potentiostat(Device):
             LimitError: The step or its limits lie outside what the bench allows.
         """
         if self._phase in (Phase.RUNNING, Phase.PAUSED):
+            if technique is self._technique:
+                return _finished(self)
             raise InstrumentFault(
                 self.name, "asked to prepare while a step runs", remedy="stop it first"
             )
@@ -186,10 +189,10 @@ class Potentiostat(Device):
         return _finished(self)
 
     def kickoff(self) -> Status:
-        """Energise the cell and run the prepared step; asked again while it runs, does nothing."""
+        """Energise the cell and run the prepared step; asked again, does nothing."""
         if self._phase is Phase.PREPARED:
             self._start()
-        elif self._phase not in (Phase.RUNNING, Phase.PAUSED):
+        elif self._phase is Phase.IDLE:
             raise InstrumentFault(self.name, "kickoff without a step", remedy="prepare one first")
         return _finished(self)
 
@@ -356,6 +359,8 @@ class Potentiostat(Device):
         """Store a page, tell the listeners, and end the step if the instrument has."""
         if len(page.elapsed_s):
             self._store(page)
+        if self._technique and abs(self._charge.net_mah) > self._technique.max_capacity_mah:
+            self._end_on_instrument(reason="limit")
         if page.state is ProgramState.FINISHED and self._phase is Phase.RUNNING:
             if page.output_on:
                 raise InstrumentFault(
@@ -383,8 +388,6 @@ class Potentiostat(Device):
         self._publish_charge()
         for listener in list(self._listeners):
             listener(records)
-        if abs(self._charge.net_mah) > self._technique.max_capacity_mah:
-            self._end_on_instrument(reason="limit")
 
     def _publish_charge(self) -> None:
         self.charge_mah.update(self._charge.net_mah)

@@ -5,7 +5,7 @@ Plans and devices know these protocols; drivers and the bench supply them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, Protocol
@@ -271,4 +271,24 @@ class ChargeSource(Protocol):
 
     def charge_at(self, t_s: float) -> tuple[float, float]:
         """Net and throughput charge since the run began, mAh, at experiment time `t_s`."""
+        ...
+
+
+class Worker(Protocol):
+    """Does slow work off the engine's loop; virtual time stands still meanwhile."""
+
+    def submit(
+        self,
+        work: Callable[[], Any],
+        done: Callable[[Any, BaseException | None], None],
+    ) -> None:
+        """Run `work` in a thread, then call ``done(result, error)`` on the engine's loop."""
+        ...
+
+
+class TriggerSource(Protocol):
+    """A generator that starts an armed scan."""
+
+    def pulse(self) -> None:
+        """Send one pulse; returns when the generator has taken the command."""
         ...

@@ -1,0 +1,45 @@
+"""What happened during a run, as readings of a soft device: the stream ``events``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ophyd import Component as Cpt
+from ophyd import Device
+
+from devices.clock import Clock
+from devices.signals import ReadbackSignal
+
+
+class EventNote(Device):
+    """One occurrence: its kind, a sentence, and a number where there is one.
+
+    Args:
+        prefix: Not used; ophyd passes it.
+        name: Prefix of the data keys.
+        clock: The experiment's clock.
+        **kwargs: As for `ophyd.Device`.
+    """
+
+    what = Cpt(ReadbackSignal, value="", dtype="string")
+    text = Cpt(ReadbackSignal, value="", dtype="string")
+    value = Cpt(ReadbackSignal, value=float("nan"), precision=6)
+
+    def __init__(
+        self, prefix: str = "", *, name: str = "event", clock: Clock, **kwargs: Any
+    ) -> None:
+        self.clock = clock
+        super().__init__(prefix, name=name, **kwargs)
+        self.what.name = f"{name}_kind"  # ophyd keeps the attribute `kind` for itself
+
+    def note(self, kind: str, text: str, value: float = float("nan")) -> None:
+        """Set what the next reading says.
+
+        Args:
+            kind: ``condition``, ``frame_missing``, ``pause``, ``note``, ...
+            text: A sentence for a person.
+            value: A number that belongs to it, in the unit that the text names.
+        """
+        self.what.update(kind)
+        self.text.update(text)
+        self.value.update(value)
