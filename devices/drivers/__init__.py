@@ -1,1 +1,1 @@
-"""devices/drivers"""
+"""Drivers: PyMeasure instruments (bytes in, numbers out) and the backends built on them."""

@@ -1,1 +1,1 @@
-"""sim/instruments"""
+"""Simulated instruments: `answer(bytes) -> bytes | None`; strict, no I/O, no threads."""
