@@ -56,7 +56,7 @@ class NotReachedError(DeviceError, TimeoutError):
     policy = "pause"
 
 
-class InstrumentFault(DeviceError):
+class InstrumentFault(DeviceError):  # noqa: N818 - what instruments call it
     """The instrument reports a fault or does not do what it acknowledged."""
 
     policy = "safe_state"

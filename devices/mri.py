@@ -164,7 +164,7 @@ class MriScanner(Device):
         """Whether the console says of itself that it is simulated."""
         return self._console.identity().simulated
 
-    # --- Configurable, Stageable ------------------------------------------------------------------
+    # --- Configurable, Stageable ---
 
     def configure(self, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Set acquisition parameters; what the console reads back is what is recorded.
@@ -215,7 +215,7 @@ class MriScanner(Device):
         unstaged: list[object] = super().unstage()
         return unstaged
 
-    # --- Triggerable, Readable ----------------------------------------------------------------------
+    # --- Triggerable, Readable ---
 
     def trigger(self) -> Status:
         """Take one frame; asked again while one is taken, returns the same status."""
@@ -244,7 +244,7 @@ class MriScanner(Device):
         documents, self._documents = self._documents, []
         yield from documents
 
-    # --- Pausable, Stoppable --------------------------------------------------------------------------
+    # --- Pausable, Stoppable ---
 
     def pause(self) -> None:
         """Let the frame go on, or end it, as `on_pause` says."""
@@ -279,7 +279,7 @@ class MriScanner(Device):
         if self._done is not None and not self._done.done:
             self._done.set_exception(error)
 
-    # --- inside ---------------------------------------------------------------------------------------
+    # --- inside ---
 
     @property
     def _image_key(self) -> str:

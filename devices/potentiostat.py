@@ -136,7 +136,7 @@ class Potentiostat(Device):
             f"{amps:.4g} mA, {self._charge.net_mah:.4g} mAh>"
         )
 
-    # --- Stageable, Preparable, Flyable ---------------------------------------------------------
+    # --- Stageable, Preparable, Flyable ---
 
     @property
     def energised(self) -> bool:
@@ -221,7 +221,7 @@ class Potentiostat(Device):
         data = {getattr(self, key).name: values.tolist() for key, values in columns.items()}
         yield {"data": data, "timestamps": dict.fromkeys(data, stamps), "time": stamps}
 
-    # --- Pausable, Stoppable ----------------------------------------------------------------------
+    # --- Pausable, Stoppable ---
 
     def pause(self) -> None:
         """Switch the cell off and remember the rest of the step."""
@@ -266,7 +266,7 @@ class Potentiostat(Device):
         if not self._done.done:
             self._done.set_exception(error)
 
-    # --- for conditions and images ------------------------------------------------------------------
+    # --- for conditions and images ---
 
     def subscribe_records(self, listener: Callable[[Records], None]) -> Callable[[], None]:
         """Show every batch of new records to `listener`; returns how to end that."""
@@ -284,7 +284,7 @@ class Potentiostat(Device):
         if self._phase is Phase.RUNNING:
             self._take(self._backend.poll())
 
-    # --- inside -------------------------------------------------------------------------------------
+    # --- inside ---
 
     def _columns(self) -> list[ReadbackSignal]:
         return [

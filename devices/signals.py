@@ -111,7 +111,7 @@ class ReadbackSignal(ClockSignal):
             ophyd.utils.ReadOnlyError: Always.
         """
         del value, kwargs
-        from ophyd.utils import ReadOnlyError  # noqa: PLC0415 - rarely needed
+        from ophyd.utils import ReadOnlyError
 
         raise ReadOnlyError(f"{self.name}: read-only, it shows what the instrument reports")
 

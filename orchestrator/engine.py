@@ -26,9 +26,7 @@ log = logging.getLogger(__name__)
 
 DocumentConsumer = Callable[[str, dict[str, Any]], None]
 
-_MAY_BE_INTERRUPTED = frozenset(
-    {"wait", "wait_for", "sleep", "input", "pause", "checkpoint"}
-)
+_MAY_BE_INTERRUPTED = frozenset({"wait", "wait_for", "sleep", "input", "pause", "checkpoint"})
 _TRIES_TO_SWITCH_OFF = 3
 
 
@@ -112,7 +110,7 @@ class Engine(RunEngine):
             if name not in _MAY_BE_INTERRUPTED:
                 self._command_registry[name] = self._whole(command)
 
-    # --- documents ---------------------------------------------------------------------------
+    # --- documents ---
 
     def emit_sync(self, name: DocumentNames, doc: dict[str, Any]) -> None:
         """Stamp with the experiment's time, journal, then tell the subscribers."""
@@ -139,7 +137,7 @@ class Engine(RunEngine):
         token: int = super().subscribe(_Isolated(func), name)
         return token
 
-    # --- the register of what can energise a cell ----------------------------------------------
+    # --- the register of what can energise a cell ---
 
     def guard(self, device: Energiser) -> None:
         """Register a device that every exit from a run must leave off."""
@@ -192,16 +190,14 @@ class Engine(RunEngine):
                     self._exception = error
             self._task.cancel()
 
-    # --- interruptions -------------------------------------------------------------------------
+    # --- interruptions ---
 
     @property
     def moves_time(self) -> bool:
         """Whether virtual time may pass: a plan is being run or cleaned up after."""
         return str(self._state) not in ("idle", "paused", "panicked")
 
-    def _whole(
-        self, command: Callable[[Any], Awaitable[Any]]
-    ) -> Callable[[Any], Awaitable[Any]]:
+    def _whole(self, command: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
         """Mark a message as one that a pause waits for instead of cutting it short."""
 
         async def whole(msg: Any) -> Any:

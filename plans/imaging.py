@@ -1,0 +1,166 @@
+"""Images beside a running cell: when one is due, and one attempt after another."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import bluesky.plan_stubs as bps
+from bluesky.utils import MsgGenerator
+from ophyd.status import Status
+
+from devices.attempt import Attempt
+from devices.event import EventNote
+from plans.stubs import is_done, note, wait_any
+
+log = logging.getLogger(__name__)
+
+Moment = Literal["start", "step_start", "step_end", "cycle_end", "end"]
+
+_GIVE_UP_AFTER = 3
+_LAST_FRAME_EXTRA_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Capture:
+    """Frames of one device and when to take them.
+
+    Exactly one of the four ways is used.
+
+    Attributes:
+        device: An image device (stage, trigger, read).
+        back_to_back: One frame after another.
+        every_s: One frame each so many seconds, on a fixed schedule.
+        every_mah: One frame each time so much charge has been moved in either direction, mAh.
+        at: Moments of the protocol.
+        settings: Acquisition parameters for the device.
+    """
+
+    device: Any
+    back_to_back: bool = False
+    every_s: float | None = None
+    every_mah: float | None = None
+    at: tuple[Moment, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Track:
+    """The frames of one capture during one run.
+
+    Args:
+        capture: What to take and when.
+        event: Where missing frames are noted.
+    """
+
+    def __init__(self, capture: Capture, event: EventNote) -> None:
+        self.capture, self.device = capture, capture.device
+        self._event = event
+        self._attempt = Attempt(capture.device)
+        self.status: Status | None = None
+        self.running = False
+        self._failures = 0
+        self._next_s: float | None = None
+        self._next_mah = capture.every_mah or 0.0
+
+    @property
+    def given_up(self) -> bool:
+        """Whether too many frames in a row have failed."""
+        return self._failures >= _GIVE_UP_AFTER
+
+    def begin(self, now_s: float) -> MsgGenerator[None]:
+        """The protocol begins."""
+        self._next_s = now_s if self.capture.every_s else None
+        yield from self.moment("start")
+        yield from self.serve(now_s, 0.0)
+
+    def moment(self, moment: Moment) -> MsgGenerator[None]:
+        """Take a frame if this moment of the protocol asks for one."""
+        if moment in self.capture.at:
+            yield from self._trigger()
+
+    def serve(self, now_s: float, throughput_mah: float) -> MsgGenerator[None]:
+        """Store a frame that is done; take the next if it is due."""
+        if self.running and is_done(self.status):
+            yield from self._store()
+        if self._is_due(now_s, throughput_mah):
+            yield from self._trigger()
+
+    def due_in_s(self, now_s: float) -> float:
+        """Time to the next scheduled frame, s; infinite where none is scheduled by time."""
+        return float("inf") if self._next_s is None else max(0.0, self._next_s - now_s)
+
+    def finish(self, *, cut_short: bool) -> MsgGenerator[None]:
+        """The protocol has ended and the cell is off: finish or drop the frame, take the last.
+
+        Args:
+            cut_short: The protocol was ended by a condition: the running frame, begun under
+                other conditions, is dropped and a last one taken.
+        """
+        if self.running and cut_short:
+            yield from bps.stop(self.device)
+            self.running = False
+            yield from note(
+                self._event, "frame_dropped", f"{self.device.name}: dropped, the protocol ended"
+            )
+        if self.running:
+            yield from self._wait()
+        wants_last = "end" in self.capture.at or (self.capture.back_to_back and cut_short)
+        if wants_last and not self.given_up:
+            yield from self._trigger()
+            yield from self._wait()
+
+    def _is_due(self, now_s: float, throughput_mah: float) -> bool:
+        if self.running or self.given_up:
+            return False
+        if self.capture.back_to_back:
+            return True
+        if self.capture.every_mah and throughput_mah >= self._next_mah:
+            while self._next_mah <= throughput_mah:
+                self._next_mah += self.capture.every_mah
+            return True
+        if self._next_s is None or self.capture.every_s is None or now_s < self._next_s:
+            return False
+        while self._next_s <= now_s:  # a late frame is skipped: the schedule stays absolute
+            self._next_s += self.capture.every_s
+        return True
+
+    def _trigger(self) -> MsgGenerator[None]:
+        if self.running:
+            yield from note(
+                self._event, "frame_skipped", f"{self.device.name}: still busy with a frame"
+            )
+            return
+        self.status = yield from bps.trigger(self._attempt, group=self._attempt.name)
+        self.running = True
+
+    def _wait(self) -> MsgGenerator[None]:
+        """Wait for the frame that is being taken, with a deadline, and store it."""
+        duration_s = float(self.device.expected_duration_s.get())
+        deadline_s = self.device.clock.time() + 2.0 * duration_s + _LAST_FRAME_EXTRA_S
+        while not is_done(self.status):
+            left_s = deadline_s - self.device.clock.time()
+            if left_s <= 0:
+                yield from bps.stop(self.device)
+                break
+            yield from wait_any([self.status], left_s)
+        yield from self._store()
+
+    def _store(self) -> MsgGenerator[None]:
+        """Write the frame's event, or note that there is none."""
+        self.running = False
+        error = self._attempt.error
+        has_frame = yield from bps.rd(self.device.new_frame, default_value=1)
+        if error is not None or not has_frame:
+            self._failures += 1
+            reason = str(error) if error is not None else str(self.device.quality.get())
+            yield from note(self._event, "frame_missing", f"{self.device.name}: {reason}")
+            if self.given_up:
+                text = f"{self.device.name}: {self._failures} frames in a row failed; no more"
+                yield from note(self._event, "imaging_ended", text)
+            return
+        self._failures = 0
+        yield from bps.create(name=self.device.name)
+        yield from bps.read(self.device)
+        yield from bps.save()

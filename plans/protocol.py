@@ -1,0 +1,188 @@
+"""The one stub that runs every protocol: a cell is cycled while images are taken beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import bluesky.plan_stubs as bps
+from bluesky.utils import MsgGenerator
+from ophyd.status import Status
+
+from devices.event import EventNote
+from devices.potentiostat import Potentiostat
+from devices.roles import CellLimits
+from devices.technique import OnPause, Technique
+from plans.conditions import Condition
+from plans.imaging import Capture, Track
+from plans.schedule import Position, walk
+from plans.stubs import is_done, note, wait_any
+
+ECHEM = "echem"
+"""Stream of the potentiostat's records."""
+
+
+@dataclass(frozen=True)
+class Cycling:
+    """What is done to the cell.
+
+    Attributes:
+        potentiostat: The device that does it.
+        method: Steps of aurora-unicycler with absolute currents in mA, with loops and tags.
+        period_s: Time between records, s.
+        limits: Limits at the cell; exceeding one ends the run.
+        max_capacity_mah: Ends the run when the net charge leaves +-this, mAh.
+        journal_every_s: Longest time that records wait before they become a page, s.
+        on_pause: What happens to the rest of a step after a pause.
+    """
+
+    potentiostat: Potentiostat
+    method: Sequence[Any]
+    period_s: float
+    limits: CellLimits
+    max_capacity_mah: float
+    journal_every_s: float = 900.0
+    on_pause: OnPause = "continue"
+
+
+@dataclass
+class _Progress:
+    """What one run of the stub keeps."""
+
+    cycling: Cycling
+    conditions: Sequence[Condition]
+    tracks: list[Track]
+    event: EventNote
+    watched: list[Status | None] = field(default_factory=list)
+    flush_at_s: float = 0.0
+
+    @property
+    def now_s(self) -> float:
+        return float(self.cycling.potentiostat.clock.time())
+
+    def met(self) -> Condition | None:
+        """The condition that was met first, if any."""
+        met = [c for c in self.conditions if c.met is not None]
+        return min(met, key=lambda c: c.met.t_s if c.met else 0.0, default=None)
+
+
+def run_protocol(
+    cycling: Cycling,
+    captures: Sequence[Capture] = (),
+    conditions: Sequence[Condition] = (),
+) -> MsgGenerator[str]:
+    """Run a method on a cell with images beside it, until it ends or a condition is met.
+
+    The run must be open and the devices staged. Steps, frames and conditions are waited for
+    together; records become pages of the stream ``echem`` at most `journal_every_s` apart, and
+    each frame an event of its device's stream. On every way out the cell is off. May be paused
+    at any message: nothing is repeated, since the caller runs it with ``rewindable`` False.
+
+    Args:
+        cycling: What is done to the cell.
+        captures: Images to take meanwhile.
+        conditions: End the protocol when met; fresh ones, for this run only.
+
+    Returns:
+        The stop reason: ``completed``, ``limit``, or the name of the condition that was met.
+    """
+    pstat = cycling.potentiostat
+    event = EventNote(clock=pstat.clock)
+    progress = _Progress(cycling, conditions, [Track(c, event) for c in captures], event)
+    yield from bps.declare_stream(pstat, name=ECHEM, collect=True)
+    for condition in conditions:
+        status = yield from bps.trigger(condition, group=condition.name)
+        progress.watched.append(status)
+    progress.flush_at_s = progress.now_s + cycling.journal_every_s
+    for track in progress.tracks:
+        yield from track.begin(progress.now_s)
+    reason = yield from _run_steps(progress)
+    yield from bps.stop(pstat)
+    yield from _collect(progress)
+    for condition in conditions:
+        yield from bps.stop(condition)
+    for track in progress.tracks:
+        yield from track.finish(cut_short=reason not in ("completed", "limit"))
+    return reason
+
+
+def _run_steps(progress: _Progress) -> MsgGenerator[str]:
+    """Go through the method; returns the stop reason."""
+    former: Position | None = None
+    for position in walk(progress.cycling.method):
+        if former is not None and position.cycle != former.cycle:
+            yield from _moment(progress, "cycle_end")
+        yield from _moment(progress, "step_start")
+        reason = yield from _run_step(progress, position)
+        if reason is not None:
+            return reason
+        yield from _moment(progress, "step_end")
+        former = position
+    yield from _moment(progress, "cycle_end")
+    return "completed"
+
+
+def _run_step(progress: _Progress, position: Position) -> MsgGenerator[str | None]:
+    """Run one step to its end; returns a reason if the protocol must end with it."""
+    cycling = progress.cycling
+    pstat = cycling.potentiostat
+    technique = Technique(
+        step=position.step,
+        limits=cycling.limits,
+        period_s=cycling.period_s,
+        max_capacity_mah=cycling.max_capacity_mah,
+        step_index=position.step_index,
+        cycle=position.cycle,
+        on_pause=cycling.on_pause,
+    )
+    yield from bps.prepare(pstat, technique, group="prepare")
+    yield from bps.kickoff(pstat, group="kickoff")
+    ended = yield from bps.complete(pstat, group="complete")
+    while not is_done(ended) and progress.met() is None:
+        yield from _serve(progress, ended)
+    if progress.met() is not None:
+        return (yield from _note_condition(progress))
+    reason = yield from bps.rd(pstat.end_reason, default_value="time")
+    if reason == "limit":
+        volts, amps = pstat.voltage_v.get(), pstat.current_ma.get()
+        text = f"a limit was exceeded at {volts:.4g} V, {amps:.4g} mA"
+        yield from note(progress.event, "limit", text, volts)
+        return "limit"
+    return None
+
+
+def _serve(progress: _Progress, ended: Status | None) -> MsgGenerator[None]:
+    """Wait for whatever comes next and deal with it."""
+    wait_s = min(
+        progress.flush_at_s - progress.now_s,
+        *(track.due_in_s(progress.now_s) for track in progress.tracks),
+        progress.cycling.journal_every_s,
+    )
+    frames = [track.status for track in progress.tracks if track.running]
+    yield from wait_any([ended, *frames, *progress.watched], max(wait_s, 0.0))
+    if progress.now_s >= progress.flush_at_s:
+        yield from _collect(progress)
+    throughput_mah = float(progress.cycling.potentiostat.throughput_mah.get())
+    for track in progress.tracks:
+        yield from track.serve(progress.now_s, throughput_mah)
+
+
+def _collect(progress: _Progress) -> MsgGenerator[None]:
+    progress.flush_at_s = progress.now_s + progress.cycling.journal_every_s
+    yield from bps.collect(progress.cycling.potentiostat, name=ECHEM, return_payload=False)
+
+
+def _note_condition(progress: _Progress) -> MsgGenerator[str]:
+    condition = progress.met()
+    assert condition is not None  # noqa: S101 - the caller has asked
+    assert condition.met is not None  # noqa: S101
+    yield from bps.stop(progress.cycling.potentiostat)  # first of all the cell
+    text = f"{condition.name}: {condition.met.text}"
+    yield from note(progress.event, "condition", text, condition.met.value)
+    return condition.name
+
+
+def _moment(progress: _Progress, moment: Any) -> MsgGenerator[None]:
+    for track in progress.tracks:
+        yield from track.moment(moment)

@@ -1,0 +1,65 @@
+"""Opens and closes the run around a protocol, and leaves the cell off on every way out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
+from bluesky.utils import MsgGenerator
+
+from plans.conditions import Condition
+from plans.imaging import Capture
+from plans.protocol import ECHEM, Cycling, run_protocol
+
+
+def run_with_images(
+    cycling: Cycling,
+    captures: Sequence[Capture] = (),
+    conditions: Sequence[Condition] = (),
+    *,
+    md: Mapping[str, Any],
+) -> MsgGenerator[str]:
+    """One run: configure, stage, open, `run_protocol`, close, unstage.
+
+    Args:
+        cycling: What is done to the cell.
+        captures: Images to take meanwhile.
+        conditions: End the run when met.
+        md: Metadata of the start document.
+
+    Returns:
+        The stop reason, which is also the `reason` of the stop document.
+    """
+    devices = [cycling.potentiostat, *(capture.device for capture in captures)]
+
+    def inner() -> MsgGenerator[str]:
+        for capture in captures:
+            yield from bps.configure(capture.device, dict(capture.settings))
+        for device in devices:
+            yield from bps.stage(device)
+        yield from bps.open_run(md=dict(md))
+        reason = yield from bpp.finalize_wrapper(
+            run_protocol(cycling, captures, conditions), _leave_off(cycling, conditions)
+        )
+        yield from bps.close_run(exit_status="success", reason=reason or "completed")
+        return str(reason)
+
+    def unstage() -> MsgGenerator[None]:
+        for device in reversed(devices):
+            yield from bps.unstage(device)
+
+    # A rewind would repeat charge; every message is instead safe to go on from.
+    reason = yield from bpp.rewindable_wrapper(
+        bpp.finalize_wrapper(inner(), unstage()), rewindable=False
+    )
+    return str(reason)
+
+
+def _leave_off(cycling: Cycling, conditions: Sequence[Condition]) -> MsgGenerator[None]:
+    """Whatever happened: the cell is off, and its last records are in the journal."""
+    yield from bps.stop(cycling.potentiostat)
+    for condition in conditions:
+        yield from bps.stop(condition)
+    yield from bps.collect(cycling.potentiostat, name=ECHEM, return_payload=False)

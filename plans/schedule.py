@@ -1,0 +1,76 @@
+"""The order of a protocol's steps: loops unrolled lazily, cycles counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aurora_unicycler import (
+    ConstantCurrent,
+    ConstantVoltage,
+    Loop,
+    OpenCircuitVoltage,
+    Tag,
+)
+
+RUNNABLE = (ConstantCurrent, ConstantVoltage, OpenCircuitVoltage)
+"""Steps that `Position` can name; others are refused before anything is energised."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """One step at one moment of the protocol.
+
+    Attributes:
+        step_index: Index of the step in the method, from 0, tags and loops counted.
+        cycle: From 1; grows each time a loop goes back.
+        step: The step itself.
+    """
+
+    step_index: int
+    cycle: int
+    step: Any
+
+
+def walk(method: Sequence[Any]) -> Iterator[Position]:
+    """Go through a method in the order in which its steps run.
+
+    A loop's `cycle_count` is the total number of passes (aurora-unicycler's convention). An inner
+    loop begins anew in each pass of the outer one.
+
+    Raises:
+        ValueError: A loop goes to a tag that does not exist.
+        TypeError: A step is of a kind that cannot be run.
+    """
+    tags = {step.tag: index for index, step in enumerate(method) if isinstance(step, Tag)}
+    passes: dict[int, int] = {}
+    index, cycle = 0, 1
+    while index < len(method):
+        step = method[index]
+        if isinstance(step, Loop):
+            target = _target(step, tags)
+            passes[index] = passes.get(index, 1) + 1
+            if passes[index] <= step.cycle_count:
+                passes = {at: n for at, n in passes.items() if not target <= at < index}
+                index, cycle = target, cycle + 1
+                continue
+            del passes[index]
+        elif isinstance(step, RUNNABLE):
+            yield Position(index, cycle, step)
+        elif not isinstance(step, Tag):
+            raise TypeError(
+                f"step {index}: {type(step).__name__} cannot be run by this plan "
+                "(use constant_current, constant_voltage or open_circuit_voltage)"
+            )
+        index += 1
+
+
+def _target(loop: Loop, tags: dict[str, int]) -> int:
+    if isinstance(loop.loop_to, str):
+        if loop.loop_to not in tags:
+            raise ValueError(
+                f"loop: no tag {loop.loop_to!r} (tags are {', '.join(tags) or 'none'})"
+            )
+        return tags[loop.loop_to]
+    return loop.loop_to - 1
