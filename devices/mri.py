@@ -384,7 +384,10 @@ class MriScanner(Device):
                 )
             return self._frames.write(self.name, image, scalars), judge(image)
 
-        self._worker.submit(work, lambda result, error: self._fetched(result, error, scalars))
+        def done(result: Any, error: BaseException | None) -> None:
+            self._fetched(result, error, scalars)
+
+        self._worker.submit(work, done, owner=self)
 
     def _fetched(
         self, result: Any, error: BaseException | None, scalars: Mapping[str, float]

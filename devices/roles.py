@@ -13,6 +13,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from devices.clock import Owner
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -281,8 +283,13 @@ class Worker(Protocol):
         self,
         work: Callable[[], Any],
         done: Callable[[Any, BaseException | None], None],
+        *,
+        owner: Owner,
     ) -> None:
-        """Run `work` in a thread, then call ``done(result, error)`` on the engine's loop."""
+        """Run `work` in a thread, then call ``done(result, error)`` on the engine's loop.
+
+        An exception in `done` fails the owner, as one in a callback of the clock does.
+        """
         ...
 
 

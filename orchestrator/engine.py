@@ -184,11 +184,11 @@ class Engine(RunEngine):
         """Go safe because a callback on the clock raised, and end the running plan."""
         log.error("%s: a scheduled callback failed: %s", owner.name, error)
         self.switch_off()
-        if self._state == "running" and self._task is not None:
+        task: Any = self._task
+        if self._state == "running" and task is not None:
             with self._state_lock:
-                if self._exception is None:
-                    self._exception = error
-            self._task.cancel()
+                self._exception: Any = self._exception or error
+            task.cancel()
 
     # --- interruptions ---
 

@@ -73,4 +73,4 @@ def _target(loop: Loop, tags: dict[str, int]) -> int:
                 f"loop: no tag {loop.loop_to!r} (tags are {', '.join(tags) or 'none'})"
             )
         return tags[loop.loop_to]
-    return loop.loop_to - 1
+    return int(loop.loop_to) - 1
