@@ -106,9 +106,10 @@ class Engine(RunEngine):
         )
         self.record_interruptions = True
         self.pause_msg = _PAUSED
-        for name, command in list(self._command_registry.items()):
+        registry: dict[str, Any] = self._command_registry
+        for name, command in list(registry.items()):
             if name not in _MAY_BE_INTERRUPTED:
-                self._command_registry[name] = self._whole(command)
+                registry[name] = self._whole(command)
 
     # --- documents ---
 

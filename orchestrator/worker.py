@@ -19,9 +19,7 @@ class LoopWorker:
             result has been dealt with, so that results arrive at the moment they were asked for.
     """
 
-    def __init__(
-        self, clock: LoopClock, hold: Callable[[], AbstractContextManager[None]]
-    ) -> None:
+    def __init__(self, clock: LoopClock, hold: Callable[[], AbstractContextManager[None]]) -> None:
         self._clock, self._hold = clock, hold
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="operando-worker")
 
