@@ -50,6 +50,7 @@ class Acquisition:
         ended_s: When it was aborted or failed; None otherwise.
         reason: Why it ended early; empty otherwise.
         failed: Whether the console, not its client, ended it.
+        acknowledged: Whether the client took note of the failure.
         first_frame: Number of its first image, given when it is complete.
     """
 
@@ -60,6 +61,7 @@ class Acquisition:
     ended_s: float | None = None
     reason: str = ""
     failed: bool = False
+    acknowledged: bool = False
     first_frame: int | None = None
 
     @property
@@ -170,7 +172,7 @@ class SimulatedMriConsole:
         if acquisition is None or acquisition.first_frame is not None:
             return "idle"
         if acquisition.ended_s is not None:
-            return "error" if acquisition.failed else "idle"
+            return "error" if acquisition.failed and not acquisition.acknowledged else "idle"
         if acquisition.start_s is None:
             return "armed" if t_s < acquisition.ready_s else "waiting_trigger"
         if t_s < acquisition.start_s:
@@ -195,7 +197,10 @@ class SimulatedMriConsole:
             self._acquisition.start_s = ready_s
 
     def _abort(self) -> None:
+        """End what goes on; an error that the console reported is acknowledged."""
         self._end("aborted by the client", failed=False)
+        if self._acquisition is not None:
+            self._acquisition.acknowledged = True
 
     def _end(self, reason: str, *, failed: bool) -> None:
         acquisition = self._acquisition

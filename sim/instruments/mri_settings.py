@@ -17,7 +17,7 @@ PUBLISHED_FLASH_2D: Mapping[str, Any] = {
     "dummy_scans": 0,
     "matrix": [81, 52],
     "fov_mm": [17.0, 11.0],
-    "slice_thickness_mm": 10.0,
+    "slice_thickness_mm": 0.0,
     "nucleus": "7Li",
     "frequency_mhz": 349.7,
     "line": "metal",
@@ -27,7 +27,8 @@ PUBLISHED_FLASH_2D: Mapping[str, Any] = {
 """2D FLASH of Liu et al., Nature Materials 2025, doi 10.1038/s41563-024-02094-6, Methods MRI.
 
 `matrix` and `fov_mm` are (x read, z phase encode). 349.7 MHz is 7Li at 21.1 T: the paper's
-394.7 MHz would be 23.9 T and is read as transposed digits. The slice is thicker than the pellet.
+394.7 MHz would be 23.9 T and is read as transposed digits. A slice thickness of 0 means that no
+slice is selected.
 """
 
 Check = Callable[[str, object], Any]
@@ -85,7 +86,7 @@ CHECKS: Mapping[str, Check] = {
     "dummy_scans": _integer(0, 100_000),
     "matrix": _pair(_integer(2, 1024)),
     "fov_mm": _pair(_number(1.0, 200.0)),
-    "slice_thickness_mm": _number(0.01, 100.0),
+    "slice_thickness_mm": _number(0.0, 100.0),
     "nucleus": _choice("7Li"),
     "frequency_mhz": _number(1.0, 2000.0),
     "line": _choice("metal"),
