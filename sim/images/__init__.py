@@ -1,1 +1,1 @@
-"""sim/images"""
+"""What the simulated imaging instruments show of a cell."""

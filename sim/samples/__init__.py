@@ -1,1 +1,1 @@
-"""sim/samples"""
+"""Cells that the simulated instruments measure."""

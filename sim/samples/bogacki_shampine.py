@@ -7,6 +7,7 @@ side full of branches stays readable.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -39,11 +40,21 @@ class Trial:
 def attempt(rates: Rates, t_s: float, y0: State, f0: State, h_s: float) -> Trial:
     """Try one step of length `h_s` from `t_s`; `f0` are the rates at its start.
 
-    The error is ``max |e| / (ATOL + RTOL max(|y0|, |y1|))`` over the components.
+    The error is ``max |e| / (ATOL + RTOL max(|y0|, |y1|))`` over the components, and infinite
+    where a stage left the domain of the rates.
     """
-    h_2 = 0.5 * h_s
+    try:
+        trial = _stages(rates, t_s, y0, f0, h_s)
+    except (OverflowError, ZeroDivisionError):
+        return Trial([], [], math.inf)
+    if not math.isfinite(sum(trial.y1)):
+        return Trial([], [], math.inf)
+    return trial
+
+
+def _stages(rates: Rates, t_s: float, y0: State, f0: State, h_s: float) -> Trial:
+    h_2, h_3 = 0.5 * h_s, 0.75 * h_s
     f_2 = rates(t_s + h_2, [y + h_2 * f for y, f in zip(y0, f0, strict=True)])
-    h_3 = 0.75 * h_s
     f_3 = rates(t_s + h_3, [y + h_3 * f for y, f in zip(y0, f_2, strict=True)])
     w_0, w_2, w_3 = h_s * (2.0 / 9.0), h_s / 3.0, h_s * (4.0 / 9.0)
     stages = zip(y0, f0, f_2, f_3, strict=True)
@@ -51,13 +62,11 @@ def attempt(rates: Rates, t_s: float, y0: State, f0: State, h_s: float) -> Trial
     f_4 = rates(t_s + h_s, y1)
     e_0, e_2, e_3, e_4 = -5.0 / 72.0, 1.0 / 12.0, 1.0 / 9.0, -1.0 / 8.0
     columns = zip(y0, y1, f0, f_2, f_3, f_4, strict=True)
-    error = max(
-        [
-            abs(e_0 * a + e_2 * b + e_3 * c + e_4 * d) / (ATOL + RTOL * max(abs(y), abs(z)))
-            for y, z, a, b, c, d in columns
-        ]
-    )
-    return Trial(y1, f_4, h_s * error)
+    errors = [
+        abs(e_0 * a + e_2 * b + e_3 * c + e_4 * d) / (ATOL + RTOL * max(abs(y), abs(z)))
+        for y, z, a, b, c, d in columns
+    ]
+    return Trial(y1, f_4, h_s * max(errors))
 
 
 def next_step_s(h_s: float, error: float) -> float:

@@ -123,9 +123,7 @@ class LlzoEquations:
 
     def contacts_kohm_cm2(self, u_a: Any, u_b: Any, sqrt_days: Any) -> Any:
         """Both interfaces and the growing interphase, kOhm cm2; numbers or arrays."""
-        return (
-            self._interface / (1.0 - u_a) + self._interface / (1.0 - u_b) + self._sei * sqrt_days
-        )
+        return self._interface / (1.0 - u_a) + self._interface / (1.0 - u_b) + self._sei * sqrt_days
 
     def ionic(self, t_s: float, y: State, drive: Drive) -> tuple[float, float]:
         """Voltage (V) and current density (mA/cm2) of the lithium ions."""
@@ -193,7 +191,7 @@ class LlzoEquations:
         """Mechanism 1: a saturating start, then growth of what has crystallised."""
         p = self.parameters
         start = max(0.0, 1.0 - amount / (p.surface_saturation_mah_per_cm2 * gain))
-        power = x**p.crystalline_exponent
+        power = math.pow(x, p.crystalline_exponent)
         late = power / (power + self._crystalline_half)
         return gain * j_local * (p.surface_fraction * start + p.crystalline_gain * late)
 

@@ -116,8 +116,8 @@ class Trajectory:
         """Accept one step, not beyond `end_s`."""
         h_s = min(self._h_s, end_s - self._t_s)
         trial = self._try(h_s)
-        while not trial.error <= 1.0:
-            h_s = next_step_s(h_s, trial.error) if math.isfinite(trial.error) else 0.2 * h_s
+        while trial.error > 1.0:
+            h_s = next_step_s(h_s, trial.error)
             if h_s < _SMALLEST_STEP_S:
                 raise SimulationError(
                     f"llzo_cell: step at t = {self._t_s} s under {self._drive} fell below"
