@@ -7,7 +7,7 @@ from typing import Any
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
-from bluesky.utils import MsgGenerator
+from bluesky.utils import FailedStatus, MsgGenerator
 
 from plans.conditions import Condition
 from plans.imaging import Capture
@@ -40,9 +40,12 @@ def run_with_images(
         for device in devices:
             yield from bps.stage(device)
         yield from bps.open_run(md=dict(md))
-        reason = yield from bpp.finalize_wrapper(
-            run_protocol(cycling, captures, conditions), _leave_off(cycling, conditions)
-        )
+        try:
+            reason = yield from bpp.finalize_wrapper(
+                run_protocol(cycling, captures, conditions), _leave_off(cycling, conditions)
+            )
+        except FailedStatus as failed:  # what failed says more than that a status did
+            raise (failed.__cause__ or failed) from None
         yield from bps.close_run(exit_status="success", reason=reason or "completed")
         return str(reason)
 

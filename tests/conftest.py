@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytest
 
 from devices.clock import LoopClock
+from devices.potentiostat import Potentiostat
+from devices.roles import CellLimits, Identity, Page, PotentiostatCapabilities, ProgramState
 from orchestrator.engine import Engine
 from sim.clock import JumpingLoop
 
@@ -81,6 +84,83 @@ def virtual_engine() -> Iterator[VirtualEngine]:
     if engine.state != "idle":
         engine.halt()
     close_loop(loop, engine)
+
+
+LIMITS = CellLimits(-5, 5, -10, 10)
+
+
+class ArithmeticBackend:
+    """Ohm's law behind the potentiostat's protocol; counts the charge that really flowed."""
+
+    def __init__(self, clock, ohm=1000.0, short_at_s=np.inf):
+        self.clock, self.ohm, self.short_at_s = clock, ohm, short_at_s
+        self.origin_s = clock.time()
+        self.program = None
+        self.on = False
+        self.began_s = 0.0
+        self.row = 0
+        self.charge_mah = 0.0
+        self.starts = 0
+        self.reason = ""
+
+    def identity(self):
+        return Identity("Test", "arithmetic", "SIM-1", "1")
+
+    def capabilities(self):
+        return PotentiostatCapabilities(("current", "rest"), LIMITS, 0.1, 10**6, False)
+
+    def load(self, program):
+        self.program, self.row, self.reason = program, 0, ""
+
+    def start(self):
+        self.began_s, self.on = self.clock.time(), True
+        self.starts += 1
+
+    def _page(self, end_now=False):
+        p = self.program
+        elapsed = self.clock.time() - self.began_s
+        finished = elapsed >= p.duration_s - 1e-6
+        last = p.duration_s if finished else elapsed
+        times = np.arange(self.row, int(last / p.period_s + 1e-9) + 1) * p.period_s
+        if (finished or end_now) and (not len(times) or times[-1] < last - 1e-9):
+            times = np.append(times, last)
+        i = p.setpoint if p.mode == "current" else 0.0
+        ohm = np.where(self.began_s + times - self.origin_s < self.short_at_s, self.ohm, 1.0)
+        if self.on and (finished or end_now):
+            self.charge_mah += i * last / 3600
+            self.on = False
+            self.reason = "time" if finished else "stopped"
+        index, self.row = self.row, self.row + len(times)
+        state = ProgramState.RUNNING if self.on else ProgramState.FINISHED
+        return Page(
+            index, times, np.full(len(times), i), i * 1e-3 * ohm, state, self.reason, self.on
+        )
+
+    def poll(self):
+        return self._page()
+
+    def rewind(self, index):
+        self.row = index
+
+    def stop(self):
+        if self.on:
+            return self._page(end_now=True)
+        empty = np.array([])
+        return Page(0, empty, empty, empty, ProgramState.IDLE, self.reason, False)
+
+    def output_on(self):
+        return self.on
+
+
+@pytest.fixture
+def cell_bench(
+    virtual_engine: VirtualEngine,
+) -> tuple[VirtualEngine, Potentiostat, ArithmeticBackend]:
+    """Engine, potentiostat and the arithmetic behind it."""
+    backend = ArithmeticBackend(virtual_engine.clock)
+    pstat = Potentiostat(name="pstat", clock=virtual_engine.clock, backend=backend, limits=LIMITS)
+    virtual_engine.RE.guard(pstat)
+    return virtual_engine, pstat, backend
 
 
 @pytest.fixture(autouse=True)
