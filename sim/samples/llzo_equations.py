@@ -87,7 +87,7 @@ class LlzoEquations:
         self._sei = 1e-3 * p.sei_ohm_cm2_per_sqrt_day
         self._sites = tuple(w * p.bulk_capacity_mah_per_cm2 for w in p.bulk_weights)
         self._seeds = tuple(p.bulk_seed * site for site in self._sites)
-        self._crystalline_half = p.crystalline_onset**p.crystalline_exponent
+        self._crystalline_half = math.pow(p.crystalline_onset, p.crystalline_exponent)
         self._k0 = p.crystallisation_per_day / SECONDS_PER_DAY
         self._k1 = p.autocatalysis_per_day / SECONDS_PER_DAY
         self._r2 = p.bulk_growth_per_day / SECONDS_PER_DAY

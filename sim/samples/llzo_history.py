@@ -20,6 +20,7 @@ Floats = npt.NDArray[np.float64]
 REDUCED = 6
 """Contact losses u_A and u_B and the four layers: what the terminals depend on."""
 _CHUNK = 16_384
+_LOOSE = 1024
 _POWERS = 4
 _DRIVE = 4
 
@@ -61,6 +62,8 @@ class History:
     def append(self, step: Step) -> None:
         """Keep an accepted step that begins where the last one ended."""
         self._loose.append(step)
+        if len(self._loose) >= _LOOSE:
+            self._pack()
 
     def cut(self, t_s: float) -> tuple[float, list[float], Drive] | None:
         """Forget every step that ends after `t_s`.
