@@ -174,7 +174,7 @@ class SimulatedAgilent33500(ScpiInstrument):
         self._on_channel("VOLTage:LOW", self._set_low, self._low)
         self.on("OUTPut<n>[:STATe]", self._set_output, lambda n: _bit(self._outputs[_known(n)]))
         self.on("OUTPut<n>:LOAD", self._set_load, self._load)
-        self.on("OUTPut:TRIGger[:STATe]", self._set_trigger_out, lambda: _bit(self._trigger_out))
+        self.on("OUTPut<n>:TRIGger[:STATe]", self._set_trigger_out, self._trigger_out_state)
         self.on("TRIGger<n>:SOURce", self._set_source, lambda n: self._sources[_known(n)])
         self.on("*TRG", self._trigger)
         self.on("PHASe:SYNChronize", lambda: None)
@@ -277,8 +277,12 @@ class SimulatedAgilent33500(ScpiInstrument):
         self._sources[_known(channel)] = chosen
         self._rewind()
 
-    def _set_trigger_out(self, text: str) -> None:
+    def _set_trigger_out(self, _channel: int, text: str) -> None:
+        """OUTPut:TRIGger: the Ext Trig connector, to which no cable goes here."""
         self._trigger_out = boolean(text)
+
+    def _trigger_out_state(self, _channel: int) -> str:
+        return _bit(self._trigger_out)
 
     def _visible(self) -> bool:
         """Whether a TTL input at output 1 sees its edges."""
