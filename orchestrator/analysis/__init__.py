@@ -1,1 +1,1 @@
-"""orchestrator/analysis"""
+"""Arrays in, numbers with errors out: no files, no documents, no instruments."""
