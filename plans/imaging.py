@@ -13,6 +13,7 @@ from ophyd.status import Status
 
 from devices.attempt import Attempt
 from devices.event import EventNote
+from plans.conditions import Condition
 from plans.stubs import is_done, note, wait_any
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ _LAST_FRAME_EXTRA_S = 3600.0
 class Capture:
     """Frames of one device and when to take them.
 
-    Exactly one of the four ways is used.
+    Exactly one of the five ways is used.
 
     Attributes:
         device: An image device (stage, trigger, read).
@@ -35,6 +36,7 @@ class Capture:
         every_s: One frame each so many seconds, on a fixed schedule.
         every_mah: One frame each time so much charge has been moved in either direction, mAh.
         at: Moments of the protocol.
+        on: One frame when this condition is first met.
         settings: Acquisition parameters for the device.
     """
 
@@ -43,6 +45,7 @@ class Capture:
     every_s: float | None = None
     every_mah: float | None = None
     at: tuple[Moment, ...] = ()
+    on: Condition | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -60,6 +63,7 @@ class Track:
         self._attempt = Attempt(capture.device)
         self.status: Status | None = None
         self.running = False
+        self.awaited: Status | None = None
         self._failures = 0
         self._next_s: float | None = None
         self._next_mah = capture.every_mah or 0.0
@@ -72,6 +76,8 @@ class Track:
     def begin(self, now_s: float) -> MsgGenerator[None]:
         """The protocol begins."""
         self._next_s = now_s if self.capture.every_s else None
+        if self.capture.on is not None:
+            self.awaited = yield from bps.trigger(self.capture.on, group=self.capture.on.name)
         yield from self.moment("start")
         yield from self.serve(now_s, 0.0)
 
@@ -87,6 +93,11 @@ class Track:
         if self._is_due(now_s, throughput_mah):
             yield from self._trigger()
 
+    def waits_for(self) -> list[Status | None]:
+        """Statuses whose end gives this track something to do."""
+        frame = [self.status] if self.running else []
+        return [*frame, self.awaited] if self.awaited is not None else frame
+
     def due_in_s(self, now_s: float) -> float:
         """Time to the next scheduled frame, s; infinite where none is scheduled by time."""
         return float("inf") if self._next_s is None else max(0.0, self._next_s - now_s)
@@ -98,6 +109,8 @@ class Track:
             cut_short: The protocol was ended by a condition: the running frame, begun under
                 other conditions, is dropped and a last one taken.
         """
+        if self.capture.on is not None:
+            yield from bps.stop(self.capture.on)
         if self.running and cut_short:
             yield from bps.stop(self.device)
             self.running = False
@@ -115,6 +128,9 @@ class Track:
         if self.running or self.given_up:
             return False
         if self.capture.back_to_back:
+            return True
+        if self.awaited is not None and is_done(self.awaited):
+            self.awaited = None
             return True
         if self.capture.every_mah and throughput_mah >= self._next_mah:
             while self._next_mah <= throughput_mah:

@@ -159,7 +159,7 @@ def _serve(progress: _Progress, ended: Status | None) -> MsgGenerator[None]:
         *(track.due_in_s(progress.now_s) for track in progress.tracks),
         progress.cycling.journal_every_s,
     )
-    frames = [track.status for track in progress.tracks if track.running]
+    frames = [status for track in progress.tracks for status in track.waits_for()]
     yield from wait_any([ended, *frames, *progress.watched], max(wait_s, 0.0))
     if progress.now_s >= progress.flush_at_s:
         yield from _collect(progress)
