@@ -124,7 +124,8 @@ def displacement_profile(cell: ImagedCell, amounts: Floats) -> Floats:
 def _fine_centres(cell: ImagedCell, axis: int) -> Floats:
     """Centres of the fine voxels from the centre of the field of view, mm."""
     count = cell.matrix[axis] * cell.oversampling[axis]
-    return (np.arange(count) + 0.5) * (cell.fov_mm[axis] / count) - 0.5 * cell.fov_mm[axis]
+    centres = np.arange(count, dtype=np.float64) + 0.5 - 0.5 * count
+    return np.asarray(centres * (cell.fov_mm[axis] / count))
 
 
 def _slabs(cell: ImagedCell, starts_mm: Floats, ends_mm: Floats) -> Floats:

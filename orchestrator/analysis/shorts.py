@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -73,7 +74,7 @@ def first_met(
     criterion = make()
     edges = np.arange(time_s[0] + batch_s, time_s[-1] + batch_s, batch_s)
     starts = np.unique(np.concatenate([[0], np.searchsorted(time_s, edges), [len(time_s)]]))
-    for first, last in zip(starts[:-1], starts[1:], strict=True):
+    for first, last in pairwise(starts):
         batch = slice(int(first), int(last))
         met = criterion.look(time_s[batch], voltage_v[batch], current_ma[batch])
         if met is not None:
