@@ -1,0 +1,195 @@
+"""Whether a bench can carry out an experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from orchestrator.experiment.conditions import CONDITIONS, Condition
+from orchestrator.experiment.imaging import ImageSeries, OnCondition, SpectrumSeries
+from orchestrator.experiment.protocol import Record, Safety, Step
+from orchestrator.experiment.sample import Sample
+from orchestrator.inputs.problems import Finding, Path, listed, name_remedy
+from orchestrator.profile.models import BenchProfile, PotentiostatEntry
+from orchestrator.profile.tables import kinds
+
+ROLES = ("potentiostat", "mri")
+"""Roles that an experiment may assign; each is also a kind of device."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What an experiment asks of a bench; None where a part is not valid.
+
+    Attributes:
+        roles: Device by role, as the file assigns them.
+        sample: The sample.
+        record: When records are kept.
+        safety: The limits.
+        steps: The method.
+        images: The image series.
+        spectra: The series of spectra.
+        conditions: Every condition with its place.
+    """
+
+    roles: dict[str, str]
+    sample: Sample | None
+    record: Record | None
+    safety: Safety | None
+    steps: Sequence[Step | None]
+    images: Sequence[ImageSeries | None]
+    spectra: Sequence[SpectrumSeries | None]
+    conditions: Sequence[tuple[Path, Condition]]
+
+
+def device_for(name: str, roles: dict[str, str], profile: BenchProfile) -> str | None:
+    """The device that a role or a device's name means, None if there is none.
+
+    A role that the file assigns comes first, then a device of that name, then the only device of
+    that kind.
+    """
+    if name in roles:
+        return roles[name] if roles[name] in profile.devices else None
+    if name in profile.devices:
+        return name
+    only = profile.of_kind(name)
+    return only[0] if len(only) == 1 else None
+
+
+def conditions_of(
+    stop_when: Iterable[Condition | None],
+    series: Iterable[tuple[str, int, ImageSeries | SpectrumSeries | None]],
+) -> list[tuple[Path, Condition]]:
+    """Every condition of an experiment with its place in the file."""
+    found: list[tuple[Path, Condition]] = [
+        (("stop_when", index), one) for index, one in enumerate(stop_when) if one is not None
+    ]
+    for key, index, one in series:
+        if one is not None and isinstance(one.when, OnCondition):
+            found.append(((key, index, "when", "on"), one.when.on))
+    return found
+
+
+def bench_findings(request: Request, profile: BenchProfile) -> list[Finding]:
+    """Everything that the bench cannot do, or does not allow."""
+    potentiostat = device_for("potentiostat", request.roles, profile)
+    found = [
+        *_role_findings(request.roles, profile),
+        *_image_findings(request, profile),
+        *_condition_findings(request.conditions, profile),
+    ]
+    if request.sample is not None and profile.any_simulated and request.sample.simulate_as is None:
+        what = (
+            f"is missing, expected what stands in for the sample on the simulated {profile.bench}"
+        )
+        remedy = "add `simulate_as: {model: llzo_cell, preset: small_4p8, seed: 0}`"
+        found.append(Finding(("sample", "simulate_as"), what, remedy))
+    if potentiostat is None:
+        if "potentiostat" not in request.roles:
+            many = profile.of_kind("potentiostat")
+            got = f"{len(many)} of them" if many else "none"
+            what = f"is missing, and bench {profile.bench} has {got}, expected one potentiostat"
+            remedy = f"add `potentiostat: {many[0]}`" if many else "choose another bench"
+            found.append(Finding(("roles", "potentiostat"), what, remedy))
+        return found
+    return [
+        *found,
+        *_capability_findings(request, potentiostat, profile),
+        *_limit_findings(request.safety, potentiostat, profile),
+    ]
+
+
+def _role_findings(roles: dict[str, str], profile: BenchProfile) -> Iterator[Finding]:
+    for role, device in roles.items():
+        path = ("roles", role)
+        known = profile.of_kind(role)
+        if device not in profile.devices:
+            what = f"got '{device}', expected a device of bench {profile.bench}"
+            yield Finding(path, what, name_remedy(device, known or list(profile.devices)))
+        elif profile.devices[device].kind != role:
+            what = f"got '{device}', a {profile.devices[device].kind}, expected a {role}"
+            yield Finding(path, what, name_remedy(device, known))
+
+
+def _image_findings(request: Request, profile: BenchProfile) -> Iterator[Finding]:
+    imaging = [name for name in profile.devices if profile.kind_of(name).takes_images]
+    for index, series in enumerate(request.images):
+        if series is None:
+            continue
+        device = device_for(series.device, request.roles, profile)
+        path = ("images", index, "device")
+        if device is None and series.device in request.roles:
+            continue  # said of the role
+        if device is None:
+            what = f"got '{series.device}', expected an imaging device of bench {profile.bench}"
+            yield Finding(path, what, name_remedy(series.device, imaging))
+        elif device not in imaging:
+            what = f"got '{series.device}', a {profile.devices[device].kind}, which takes no images"
+            yield Finding(path, what, name_remedy(series.device, imaging))
+
+
+def _condition_findings(
+    conditions: Iterable[tuple[Path, Condition]], profile: BenchProfile
+) -> Iterator[Finding]:
+    present = {device.kind for device in profile.devices.values()}
+    for path, condition in conditions:
+        missing = [k for k in CONDITIONS[condition.name].device_kinds if k not in present]
+        if missing:
+            what = (
+                f"got {condition.name}, which needs a device of the kind {listed(missing)}, and "
+                f"bench {profile.bench} has none"
+            )
+            yield Finding(path, what, "remove it, or use another bench")
+
+
+def _capability_findings(
+    request: Request, potentiostat: str, profile: BenchProfile
+) -> Iterator[Finding]:
+    driver = profile.driver_of(potentiostat)
+    for index, step in enumerate(request.steps):
+        name = getattr(step, "step", None)
+        if name is None or name in driver.steps:
+            continue
+        reason = driver.reason.get(name, "its driver does not have this step")
+        what = f"got {name}, which {potentiostat} ({driver.name}) cannot run: {reason}"
+        known = ", ".join(sorted(driver.steps))
+        yield Finding(("protocol", "method", index, "step"), what, f"it runs {known}")
+    if request.spectra and "impedance_spectroscopy" not in driver.steps:
+        reason = driver.reason.get("impedance_spectroscopy", "its driver does not measure them")
+        what = f"got spectra, which {potentiostat} ({driver.name}) cannot take: {reason}"
+        yield Finding(("spectra",), what, "write `spectra: []`, or use another bench")
+    if request.record is not None and not driver.records_changes:
+        for key in ("current_mA", "voltage_V"):
+            if getattr(request.record, key) is not None:
+                what = f"got a change to record at, and {potentiostat} records by time only"
+                path = ("protocol", "record", key)
+                yield Finding(path, what, "remove it, and lower time_s if need be")
+
+
+def _limit_findings(
+    safety: Safety | None, potentiostat: str, profile: BenchProfile
+) -> Iterator[Finding]:
+    """The experiment's limits lie inside the bench's."""
+    entry = profile.devices[potentiostat]
+    if safety is None or not isinstance(entry, PotentiostatEntry):
+        return
+    low_v, high_v, low_ma, high_ma = entry.limits.span
+    rows = (
+        ("max_voltage_V", low_v, high_v, "V"),
+        ("min_voltage_V", low_v, high_v, "V"),
+        ("max_current_mA", low_ma, high_ma, "mA"),
+        ("min_current_mA", low_ma, high_ma, "mA"),
+    )
+    for key, low, high, unit in rows:
+        value = getattr(safety, key)
+        if not low <= value <= high:
+            what = (
+                f"got {value:g} {unit}, expected within the limits of bench {profile.bench}, "
+                f"{low:g} to {high:g} {unit}"
+            )
+            yield Finding(("protocol", "safety", key), what, "narrow it, or use another bench")
+
+
+def known_roles() -> tuple[str, ...]:
+    """Roles that an experiment may assign: ours, and the kinds of other distributions."""
+    return tuple(dict.fromkeys((*ROLES, *kinds())))

@@ -1,0 +1,132 @@
+"""Conditions that stop an experiment or trigger an image, as the file names them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import GetJsonSchemaHandler, model_serializer, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError, core_schema
+
+from orchestrator.inputs.fields import Expected, Quantity, problem
+from orchestrator.inputs.models import StrictModel
+from orchestrator.inputs.problems import described, listed, name_remedy
+
+
+@dataclass(frozen=True)
+class ConditionKind:
+    """One entry of the table below.
+
+    Attributes:
+        meaning: What it means that the condition holds.
+        value: What its threshold must be; None where it takes none.
+        device_kinds: Kinds of device that its evidence comes from; the bench must have one of
+            each.
+    """
+
+    meaning: str
+    value: Expected | None = None
+    device_kinds: tuple[str, ...] = ("potentiostat",)
+
+
+CONDITIONS: dict[str, ConditionKind] = {
+    "hard_short": ConditionKind("the cell's resistance collapsed: an electronic short"),
+    "soft_short": ConditionKind("the cell's resistance fell suddenly and partly: a soft short"),
+    "voltage_above_v": ConditionKind(
+        "the magnitude of the cell's voltage is above this", Quantity("a voltage", "V", gt=0)
+    ),
+    "charge_mah_per_cm2": ConditionKind(
+        "this much net charge, in either direction, has passed since the start",
+        Quantity("a charge", "mAh/cm2", gt=0),
+    ),
+    "throughput_mah_per_cm2": ConditionKind(
+        "this much charge, both directions added, has passed since the start",
+        Quantity("a charge", "mAh/cm2", gt=0),
+    ),
+    "duration_s": ConditionKind(
+        "this much time has passed since the start", Quantity("a duration", "s", gt=0)
+    ),
+    "contact_loss_above": ConditionKind(
+        "this fraction of the interface has lost contact, seen in electron micrographs",
+        Quantity("a fraction", "", gt=0, lt=1),
+        device_kinds=("sem",),
+    ),
+}
+"""Every condition a file may name; the criteria themselves are in `plans.conditions`."""
+
+
+class Condition(StrictModel):
+    """A condition by name: ``hard_short`` or ``{voltage_above_v: 4.2}``.
+
+    Attributes:
+        name: Its name in `CONDITIONS`.
+        value: Its threshold, in the unit that its name ends with; None where it takes none.
+    """
+
+    name: str
+    value: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parse(cls, data: Any) -> Any:
+        if isinstance(data, dict) and set(data) == set(cls.model_fields):
+            data = _file_form(data["name"], data["value"])
+        form = {data: None} if isinstance(data, str) else data
+        if not isinstance(form, dict) or len(form) != 1:
+            what = f"got {described(data)}, expected one condition: {listed(CONDITIONS)}"
+            raise problem(what, "write its name, or `{name: value}`")
+        ((name, value),) = form.items()
+        kind = CONDITIONS.get(name)
+        inside = (name,) if isinstance(data, dict) else ()
+        if kind is None:
+            what = f"got {described(name)}, expected a condition"
+            raise _at(inside, problem(what, name_remedy(str(name), CONDITIONS), at_key=True))
+        return {"name": name, "value": _threshold(name, kind, value, inside)}
+
+    @model_serializer(mode="plain")
+    def _write(self) -> Any:
+        return _file_form(self.name, self.value)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe the forms of a file, not the model's fields."""
+        plain = [name for name, kind in CONDITIONS.items() if kind.value is None]
+        forms: list[dict[str, Any]] = [{"enum": plain, "description": "A condition."}]
+        for name, kind in CONDITIONS.items():
+            if kind.value is not None:
+                forms.append(
+                    {
+                        "type": "object",
+                        "properties": {name: kind.value.schema()},
+                        "required": [name],
+                        "additionalProperties": False,
+                        "description": kind.meaning,
+                    }
+                )
+        return {"anyOf": forms}
+
+
+def _file_form(name: Any, value: Any) -> Any:
+    return name if value is None else {name: value}
+
+
+def _threshold(name: str, kind: ConditionKind, value: Any, inside: tuple[str, ...]) -> float | None:
+    if kind.value is None:
+        if value is None:
+            return None
+        what = f"got {described(value)}, expected no value"
+        raise _at(inside, problem(what, f"write `{name}` alone"))
+    try:
+        return float(kind.value.check(value))
+    except PydanticCustomError:
+        if value is None:
+            what = f"is missing its value, expected {kind.value.words}"
+            error = problem(what, f"write `{{{name}: ...}}`")
+        raise _at(inside, error) from None
+
+
+def _at(loc: tuple[str, ...], error: PydanticCustomError) -> ValidationError:
+    detail = InitErrorDetails(type=error, loc=loc, input=None)
+    return ValidationError.from_exception_data("Condition", [detail])

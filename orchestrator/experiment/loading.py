@@ -1,0 +1,228 @@
+"""Reads an experiment file, with every error at its line, and checks it against its bench."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from orchestrator.experiment.bench_checks import Request, bench_findings, conditions_of
+from orchestrator.experiment.checks import Parts, consistency
+from orchestrator.experiment.conditions import Condition
+from orchestrator.experiment.imaging import ImageSeries, SpectrumSeries
+from orchestrator.experiment.model import Experiment
+from orchestrator.experiment.protocol import AnyStep, Record, Safety, Step
+from orchestrator.experiment.sample import Sample
+from orchestrator.inputs.invalid import InvalidExperiment, InvalidProfile
+from orchestrator.inputs.models import validated
+from orchestrator.inputs.problems import Finding, InvalidInput, Problem
+from orchestrator.inputs.source import Source, read_source, top_mapping
+from orchestrator.profile.loading import load_profile
+from orchestrator.profile.models import BenchProfile
+
+BENCH_VARIABLE = "OPERANDO_BENCH"
+"""Environment variable with the bench to use where neither option nor file names one."""
+
+Part = TypeVar("Part", bound=BaseModel)
+_STEP: TypeAdapter[Any] = TypeAdapter(AnyStep)
+
+
+def load_experiment(
+    path: str | Path,
+    *,
+    bench: str | Path | None = None,
+    profile: BenchProfile | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Experiment:
+    """Read an experiment file and check it against the bench it will run on.
+
+    Args:
+        path: The YAML file.
+        bench: Name or path of a bench profile; wins over the file's `bench`, which wins over
+            $OPERANDO_BENCH. There is no other default.
+        profile: The bench's profile where it is loaded already; then `bench` is not looked at.
+        environ: Environment; None is the process's.
+
+    Raises:
+        ExperimentError: With every error of the file, of the protocol file it names, and of the
+            bench profile, one ``file:line:column: path: what (remedy)`` per line.
+    """
+    read = _read(Path(path))
+    if profile is None:
+        profile = read.resolve(bench, os.environ if environ is None else environ)
+    return read.finish(profile)
+
+
+def read_experiment(path: str | Path) -> Experiment:
+    """Read an experiment file without a bench, for looking at it or exporting its protocol.
+
+    Raises:
+        ExperimentError: With every error that the file has by itself.
+    """
+    return _read(Path(path)).finish(None)
+
+
+def bench_of(
+    path: str | Path,
+    *,
+    bench: str | Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> BenchProfile:
+    """The profile of the bench that an experiment file would run on; see `load_experiment`.
+
+    Raises:
+        ExperimentError: No bench is named, or its profile cannot be used.
+    """
+    read = _read(Path(path))
+    profile = read.resolve(bench, os.environ if environ is None else environ)
+    if profile is None:
+        raise InvalidExperiment(read.problems)
+    return profile
+
+
+class _Reading:
+    """One file being read: what it says, what is valid of it, and what is wrong."""
+
+    def __init__(self, path: Path, source: Source) -> None:
+        self.path, self.source = path, source
+        self.data: dict[str, Any] = source.data
+        self.problems: list[Problem] = []
+        self.experiment: Experiment | None = None
+        self.protocol_unread = False
+
+    def note(self, *findings: Finding) -> None:
+        """Keep what is wrong, at its place."""
+        self.problems += [self.source.place(finding) for finding in findings]
+
+    def validate(self) -> None:
+        """Validate the whole; where it fails, check what its valid parts say together."""
+        self.experiment, found = validated(Experiment, self.data)
+        told = ("protocol",) if self.protocol_unread else ()
+        self.note(*(one for one in found if not told or one.path[:1] != told))
+        if self.experiment is None:
+            request = self.request()
+            parts = Parts(request.sample, request.safety, request.steps, request.images)
+            self.note(*consistency(parts))
+
+    def request(self) -> Request:
+        """What the file asks of a bench, as far as it is valid."""
+        protocol = _mapping(self.data.get("protocol"))
+        images = [_part(ImageSeries, one) for one in _items(self.data.get("images"))]
+        spectra = [_part(SpectrumSeries, one) for one in _items(self.data.get("spectra"))]
+        stop_when = [_part(Condition, one) for one in _items(self.data.get("stop_when"))]
+        roles = _mapping(self.data.get("roles"))
+        return Request(
+            roles={k: v for k, v in roles.items() if isinstance(v, str)},
+            sample=_part(Sample, self.data.get("sample")),
+            record=_part(Record, protocol.get("record")),
+            safety=_part(Safety, protocol.get("safety")),
+            steps=[_step(one) for one in _items(protocol.get("method"))],
+            images=images,
+            spectra=spectra,
+            conditions=conditions_of(
+                stop_when,
+                [
+                    *(("images", i, one) for i, one in enumerate(images)),
+                    *(("spectra", i, one) for i, one in enumerate(spectra)),
+                ],
+            ),
+        )
+
+    def resolve(self, bench: str | Path | None, environ: Mapping[str, str]) -> BenchProfile | None:
+        """The bench's profile; None, with the problem kept, if there is none to use."""
+        own = self.data.get("bench")
+        try:
+            if bench is not None:
+                return load_profile(bench, environ=environ)
+            if isinstance(own, str) and own.strip():
+                return load_profile(own, beside=self.path.parent, environ=environ)
+            if own is None and environ.get(BENCH_VARIABLE):
+                return load_profile(environ[BENCH_VARIABLE], environ=environ)
+        except InvalidProfile as error:
+            self.problems += self._at_bench(error, bench is None and isinstance(own, str))
+            return None
+        if own is None:
+            what = "is missing, expected the bench to run on"
+            self.note(Finding(("bench",), what, f"add `bench: ...`, use --bench or {_VARIABLE}"))
+        return None
+
+    def _at_bench(self, error: InvalidProfile, own: bool) -> list[Problem]:  # noqa: FBT001 - one of two
+        """A profile that cannot be found is a problem of the line that names it."""
+        return [
+            self.source.place(Finding(("bench",), one.finding.what, one.finding.remedy))
+            if own and not Path(one.file).exists()
+            else one
+            for one in error.problems
+        ]
+
+    def finish(self, profile: BenchProfile | None) -> Experiment:
+        """The experiment, or everything that is wrong."""
+        if profile is not None:
+            request = self.request()
+            self.note(*bench_findings(request, profile))
+        if self.experiment is None or self.problems:
+            raise InvalidExperiment(self.problems)
+        return self.experiment
+
+
+_VARIABLE = f"${BENCH_VARIABLE}"
+
+
+def _read(path: Path) -> _Reading:
+    try:
+        source = read_source(path)
+        top_mapping(source, "an experiment")
+    except InvalidInput as error:
+        raise InvalidExperiment(error.problems) from None
+    reading = _Reading(path, source)
+    if isinstance(reading.data.get("protocol"), str):
+        _read_protocol_file(reading)
+    reading.validate()
+    return reading
+
+
+def _read_protocol_file(reading: _Reading) -> None:
+    """Put a plain aurora-unicycler JSON file in the place of its name."""
+    name = reading.data["protocol"]
+    try:
+        other = read_source(reading.path.parent / name)
+        data = top_mapping(other, "an aurora-unicycler protocol")
+    except InvalidInput as error:
+        found = error.problems[0].finding
+        missing = not (reading.path.parent / name).is_file()
+        reading.problems += (
+            [reading.source.place(Finding(("protocol",), f"'{name}' {found.what}", found.remedy))]
+            if missing
+            else error.problems
+        )
+        reading.protocol_unread = True
+        return
+    data.pop("unicycler", None)  # the version that wrote the file
+    capacity = _mapping(data.pop("sample", None)).get("capacity_mAh")
+    sample = reading.data.get("sample")
+    if capacity is not None and isinstance(sample, dict) and "capacity_mAh" not in sample:
+        sample["capacity_mAh"] = capacity
+    reading.source.graft(("protocol",), other)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _part(model: type[Part], data: Any) -> Part | None:
+    return validated(model, data)[0]
+
+
+def _step(data: Any) -> Step | None:
+    try:
+        step = _STEP.validate_python(data)
+    except ValidationError:
+        return None
+    return step if isinstance(step, Step) else None

@@ -1,0 +1,133 @@
+"""An experiment: what is done to a sample, what is imaged meanwhile, and when it ends."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+import aurora_unicycler as unicycler
+from pydantic import Field, model_validator
+from pydantic_core import InitErrorDetails, ValidationError
+
+from orchestrator.experiment.bench_checks import (
+    Request,
+    bench_findings,
+    conditions_of,
+    device_for,
+    known_roles,
+)
+from orchestrator.experiment.checks import Parts, consistency
+from orchestrator.experiment.conditions import Condition
+from orchestrator.experiment.imaging import ImageSeries, SpectrumSeries
+from orchestrator.experiment.lowering import lower, protocol_findings
+from orchestrator.experiment.metadata import Metadata
+from orchestrator.experiment.protocol import Protocol
+from orchestrator.experiment.sample import Environment, Sample
+from orchestrator.inputs.fields import Choice, Text, problem
+from orchestrator.inputs.models import StrictModel
+from orchestrator.inputs.problems import Finding
+from orchestrator.profile.models import BenchProfile, content_hash
+
+
+class _Role(Choice):
+    """A role by name; what there is depends on what is installed."""
+
+    def __init__(self) -> None:
+        super().__init__("a role", known_roles())
+
+
+class Experiment(StrictModel):
+    """An experiment file, checked.
+
+    Attributes:
+        experiment: What the experiment is called.
+        bench: The bench it is meant for, by name or path.
+        sample: The sample.
+        roles: Device by role, where the bench has several of a kind.
+        protocol: What the potentiostat does; its `method` as written, see `lower`.
+        images: Images taken meanwhile.
+        spectra: Impedance spectra taken meanwhile.
+        environment: What surrounds the cell.
+        stop_when: Conditions that end the experiment.
+        md: Metadata of its author, for the start document.
+    """
+
+    experiment: Annotated[str, Text("a name for the experiment", longest=100)]
+    bench: Annotated[str, Text("a bench's name or a path to its profile")] | None = None
+    sample: Sample = Field(description="the sample: {name, area_cm2, ...}")
+    roles: dict[Annotated[str, _Role()], Annotated[str, Text("the name of a device")]] = Field(
+        default_factory=dict
+    )
+    protocol: Protocol = Field(description="what the potentiostat does: {record, safety, method}")
+    images: tuple[ImageSeries, ...] = ()
+    spectra: tuple[SpectrumSeries, ...] = ()
+    environment: Environment = Environment()
+    stop_when: tuple[Condition, ...] = ()
+    md: Annotated[dict[str, Any], Metadata()] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        """Loops, limits and settings agree with one another."""
+        found = consistency(
+            Parts(self.sample, self.protocol.safety, self.protocol.method, self.images)
+        )
+        found = found or protocol_findings(self.protocol, self.sample)
+        if found:
+            raise ValidationError.from_exception_data(
+                "Experiment",
+                [
+                    InitErrorDetails(type=problem(f.what, f.remedy), loc=f.path, input=None)
+                    for f in found
+                ],
+            )
+        return self
+
+    def lower(self) -> unicycler.CyclingProtocol:
+        """The protocol as aurora-unicycler's, every current in mA.
+
+        Its `method` is the list of step models that the plans run; `record` and `safety` go
+        with it, and it converts to other formats.
+        """
+        return lower(self.protocol, self.sample)
+
+    def device_for(self, role: str, profile: BenchProfile) -> str:
+        """Name of the bench's device for a role, or for an image series' `device`.
+
+        Raises:
+            LookupError: The bench has none; `check` says so before with file and line.
+        """
+        device = device_for(role, self.roles, profile)
+        if device is None:
+            raise LookupError(
+                f"{self.experiment}: got the role {role}, expected one that bench {profile.bench} "
+                "fills (name a device under `roles`)"
+            )
+        return device
+
+    def check(self, profile: BenchProfile) -> list[Finding]:
+        """What a bench cannot do of this experiment or does not allow; empty if it can."""
+        request = Request(
+            roles=self.roles,
+            sample=self.sample,
+            record=self.protocol.record,
+            safety=self.protocol.safety,
+            steps=self.protocol.method,
+            images=self.images,
+            spectra=self.spectra,
+            conditions=conditions_of(
+                self.stop_when,
+                [
+                    *(("images", i, one) for i, one in enumerate(self.images)),
+                    *(("spectra", i, one) for i, one in enumerate(self.spectra)),
+                ],
+            ),
+        )
+        return bench_findings(request, profile)
+
+    def to_document(self) -> dict[str, Any]:
+        """The whole file, normalised and JSON-able; `Experiment.model_validate` reads it back."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    @property
+    def experiment_hash(self) -> str:
+        """SHA-256 of the content, independent of comments, order of keys and spelling."""
+        return content_hash(self.to_document())
