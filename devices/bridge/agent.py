@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 8
 MAX_FAILURES = 3
-LOGIN_DEADLINE_S = 10.0
 IDLE_DEADLINE_S = 86_400.0
 SEND_DEADLINE_S = 30.0
 
@@ -59,6 +58,7 @@ class Agent:
             been connected for this long, s. A dead host is noticed by TCP keep-alive.
         silent_client_s: The same when clients are connected but none has said anything for this
             long, s; for plug-ins that energise something. None: a client may be silent.
+        login_s: Who has not proved the token by then is disconnected, s.
 
     Raises:
         DeviceError: Not on loopback and no token, a short token, or a time that is not finite.
@@ -73,6 +73,7 @@ class Agent:
         token: str | None = None,
         lost_client_s: float = 120.0,
         silent_client_s: float | None = None,
+        login_s: float = 10.0,
     ) -> None:
         _check_access(host, token)
         _check_time("lost_client_s", lost_client_s)
@@ -80,6 +81,7 @@ class Agent:
             _check_time("silent_client_s", silent_client_s)
         self._plugin, self._host, self._port, self._token = plugin, host, port, token
         self._lost_client_s, self._silent_client_s = lost_client_s, silent_client_s
+        self._login_s = login_s
         self._server: asyncio.Server | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -145,7 +147,7 @@ class Agent:
         _keep_alive(writer)
         authentication = None if self._token is None else Authentication(self._token)
         session = Session(self._plugin.identity, self._plugin.commands(), authentication)
-        login_until_s = loop.time() + LOGIN_DEADLINE_S
+        login_until_s = loop.time() + self._login_s
         counted = False
         try:
             while authentication is None or authentication.failures < MAX_FAILURES:

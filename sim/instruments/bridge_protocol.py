@@ -66,7 +66,7 @@ class CommandError(Exception):
         """The queue entry, ``-222,"Data out of range;tr_s: got 0, ..."``."""
         text = ERROR_TEXTS[self.code] + (f";{self.detail}" if self.detail else "")
         printable = text.replace('"', "'").encode("ascii", "backslashreplace").decode()
-        return f'{self.code},"{printable}"'
+        return f'{self.code},"{"".join(c if c.isprintable() else " " for c in printable)}"'
 
 
 @dataclass(frozen=True)
