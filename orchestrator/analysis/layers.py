@@ -13,7 +13,7 @@ contain an error of the thickness or of the signal factor; a poor fit is flagged
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,13 +27,17 @@ from orchestrator.analysis.image_model import (
     lateral_profile,
     layer_profiles,
 )
+from orchestrator.analysis.placement import (
+    least_squares,
+    measured_thickness,
+    placed_along_x,
+    placed_along_z,
+)
 
 Floats = npt.NDArray[np.float64]
 
 OK = "ok"
 CORNER_PX = 15
-_SEARCH_PX = np.arange(-2.0, 2.01, 0.25)
-_NEWTON_STEPS = 8
 _POOR_FIT = 3.0
 
 
@@ -131,12 +135,12 @@ def layers_from_frames(
     mean, sigma = profiles.mean()
     shared = electrodes
     if register:
-        amounts = _least_squares(component_profiles(cell), mean)
+        amounts = least_squares(component_profiles(cell), mean)
         shared = np.column_stack([electrodes, displacement_profile(cell, amounts)])
     unmix = np.linalg.pinv(layers)
     beside = shared - layers @ (unmix @ shared)
     shared_covariance = sigma**2 * np.linalg.inv(beside.T @ beside)
-    found = _least_squares(beside, mean)[:2]
+    found = least_squares(beside, mean)[:2]
     leak = unmix @ shared
     errors = np.asarray(np.sqrt(np.diag(shared_covariance)[:2]), dtype=float)
     return _series(
@@ -183,6 +187,25 @@ def layers_from_difference(
         cell=cell,
         electrodes=(missing, missing),
     )
+
+
+def with_measured_thickness(
+    frames: npt.ArrayLike, cell: ImagedCell, *, flags: Sequence[str] | None = None
+) -> ImagedCell:
+    """The cell with the thickness that its electrode lines show.
+
+    Args:
+        frames: Images, shape (n, lines, columns).
+        cell: Geometry; its thickness is only where the search along x begins.
+        flags: As in `layers_from_frames`.
+
+    Raises:
+        ValueError: If no frame is usable or two lines are not found.
+    """
+    images = _images(frames, cell)
+    used = _collapse(images, cell, flags).used
+    cell = placed_along_x(images[used].mean(axis=0), cell)
+    return measured_thickness(_collapse(images, cell, flags).mean()[0], cell)
 
 
 def corner_noise(images: Floats, cell: ImagedCell, *, corner_px: int = CORNER_PX) -> Floats:
@@ -245,55 +268,8 @@ def _collapse(images: Floats, cell: ImagedCell, flags: Sequence[str] | None) -> 
 def _registered(images: Floats, cell: ImagedCell, flags: Sequence[str] | None) -> ImagedCell:
     """Correct the cell's position from the mean of the usable images."""
     used = _collapse(images, cell, flags).used
-    mean = images[used].mean(axis=0)
-    cell = _placed_along_x(mean, cell)
-    return _placed_along_z(_collapse(images, cell, flags).mean()[0], cell)
-
-
-def _placed_along_x(image: Floats, cell: ImagedCell) -> ImagedCell:
-    """Move the cell to the best match of its chord with the lines that show it."""
-    centre_px = cell.matrix[1] / 2 + cell.centre_mm[1] / cell.pixel_mm[1]
-    reach_px = 0.5 * cell.thickness_mm / cell.pixel_mm[1] + 3
-    lines = slice(max(0, int(centre_px - reach_px)), int(centre_px + reach_px) + 1)
-    seen = image[lines].sum(axis=0)
-
-    def match(shift_px: float) -> float:
-        chord = lateral_profile(cell.moved(dx_mm=shift_px * cell.pixel_mm[0]))
-        return float(seen @ chord) / float(np.sqrt(chord @ chord))
-
-    return cell.moved(dx_mm=_peak(match) * cell.pixel_mm[0])
-
-
-def _peak(match: Callable[[float], float]) -> float:
-    """Shift of the largest match within the search, refined by a parabola, pixels."""
-    values = np.array([match(shift) for shift in _SEARCH_PX])
-    best = int(np.clip(values.argmax(), 1, len(values) - 2))
-    left, middle, right = values[best - 1 : best + 2]
-    bend = left - 2 * middle + right
-    fraction = 0.5 * (left - right) / bend if bend < 0 else 0.0
-    step = float(_SEARCH_PX[1] - _SEARCH_PX[0])
-    return float(_SEARCH_PX[best] + np.clip(fraction, -1, 1) * step)
-
-
-def _placed_along_z(profile: Floats, cell: ImagedCell) -> ImagedCell:
-    """Move the cell to the least misfit: a search, then Gauss-Newton steps."""
-    pixel_mm = cell.pixel_mm[1]
-
-    def misfit(shift_px: float) -> float:
-        design = component_profiles(cell.moved(dz_mm=shift_px * pixel_mm))
-        return float(np.linalg.norm(profile - design @ _least_squares(design, profile)))
-
-    cell = cell.moved(dz_mm=min(_SEARCH_PX, key=misfit) * pixel_mm)
-    for _ in range(_NEWTON_STEPS):
-        design = component_profiles(cell)
-        slope = displacement_profile(cell, _least_squares(design, profile))
-        step_mm = _least_squares(np.column_stack([design, slope]), profile)[-1]
-        cell = cell.moved(dz_mm=float(np.clip(step_mm, -0.2 * pixel_mm, 0.2 * pixel_mm)))
-    return cell
-
-
-def _least_squares(design: Floats, values: Floats) -> Floats:
-    return np.asarray(np.linalg.lstsq(design, values, rcond=None)[0])
+    cell = placed_along_x(images[used].mean(axis=0), cell)
+    return placed_along_z(_collapse(images, cell, flags).mean()[0], cell)
 
 
 def _series(
