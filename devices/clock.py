@@ -167,3 +167,12 @@ def wall_time() -> float:
 def monotonic() -> float:
     """Monotonic real seconds; for transaction budgets on a wire and for wall durations."""
     return time.monotonic()
+
+
+def pause(duration_s: float) -> None:
+    """Sleep for real, at most 0.2 s: the spacing that slow instruments need between commands.
+
+    Nothing else sleeps; what happens later is scheduled on a `Clock`.
+    """
+    if duration_s > 0.0:
+        time.sleep(min(duration_s, 0.2))

@@ -131,6 +131,10 @@ class SimulatedVisaLibrary(VisaLibraryBase):
                 self._carry(session, wire, message)
         return len(data), StatusCode.success
 
+    def bytes_waiting(self, session: AnySession) -> int:
+        """Bytes received that nobody has read; a stale reply shows here."""
+        return len(self._session(session).inbox)
+
     def _carry(self, session: VISASession, wire: _Session, message: bytes) -> None:
         outcome = wire.exchange(message)
         if outcome.reply is not None:
