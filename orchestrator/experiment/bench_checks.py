@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.experiment.conditions import CONDITIONS, Condition
 from orchestrator.experiment.imaging import ImageSeries, OnCondition, SpectrumSeries
-from orchestrator.experiment.protocol import Record, Safety, Step
+from orchestrator.experiment.protocol import Record, Step
 from orchestrator.experiment.sample import Sample
 from orchestrator.inputs.problems import Finding, Path, listed, name_remedy
 from orchestrator.profile.models import BenchProfile, PotentiostatEntry
@@ -25,20 +25,20 @@ class Request:
         roles: Device by role, as the file assigns them.
         sample: The sample.
         record: When records are kept.
-        safety: The limits.
+        limits: The limits by their key in `safety`, those that are valid.
         steps: The method.
-        images: The image series.
-        spectra: The series of spectra.
+        image_devices: Role or name that each series of images gives, with its index.
+        spectra: Whether spectra are asked for.
         conditions: Every condition with its place.
     """
 
     roles: dict[str, str]
     sample: Sample | None
     record: Record | None
-    safety: Safety | None
+    limits: Mapping[str, float]
     steps: Sequence[Step | None]
-    images: Sequence[ImageSeries | None]
-    spectra: Sequence[SpectrumSeries | None]
+    image_devices: Sequence[tuple[int, str]]
+    spectra: bool
     conditions: Sequence[tuple[Path, Condition]]
 
 
@@ -95,7 +95,7 @@ def bench_findings(request: Request, profile: BenchProfile) -> list[Finding]:
     return [
         *found,
         *_capability_findings(request, potentiostat, profile),
-        *_limit_findings(request.safety, potentiostat, profile),
+        *_limit_findings(request.limits, potentiostat, profile),
     ]
 
 
@@ -113,19 +113,17 @@ def _role_findings(roles: dict[str, str], profile: BenchProfile) -> Iterator[Fin
 
 def _image_findings(request: Request, profile: BenchProfile) -> Iterator[Finding]:
     imaging = [name for name in profile.devices if profile.kind_of(name).takes_images]
-    for index, series in enumerate(request.images):
-        if series is None:
-            continue
-        device = device_for(series.device, request.roles, profile)
+    for index, asked in request.image_devices:
+        device = device_for(asked, request.roles, profile)
         path = ("images", index, "device")
-        if device is None and series.device in request.roles:
+        if device is None and asked in request.roles:
             continue  # said of the role
         if device is None:
-            what = f"got '{series.device}', expected an imaging device of bench {profile.bench}"
-            yield Finding(path, what, name_remedy(series.device, imaging))
+            what = f"got '{asked}', expected an imaging device of bench {profile.bench}"
+            yield Finding(path, what, name_remedy(asked, imaging))
         elif device not in imaging:
-            what = f"got '{series.device}', a {profile.devices[device].kind}, which takes no images"
-            yield Finding(path, what, name_remedy(series.device, imaging))
+            what = f"got '{asked}', a {profile.devices[device].kind}, which takes no images"
+            yield Finding(path, what, name_remedy(asked, imaging))
 
 
 def _condition_findings(
@@ -167,11 +165,11 @@ def _capability_findings(
 
 
 def _limit_findings(
-    safety: Safety | None, potentiostat: str, profile: BenchProfile
+    limits: Mapping[str, float], potentiostat: str, profile: BenchProfile
 ) -> Iterator[Finding]:
     """The experiment's limits lie inside the bench's."""
     entry = profile.devices[potentiostat]
-    if safety is None or not isinstance(entry, PotentiostatEntry):
+    if not isinstance(entry, PotentiostatEntry):
         return
     low_v, high_v, low_ma, high_ma = entry.limits.span
     rows = (
@@ -181,8 +179,8 @@ def _limit_findings(
         ("min_current_mA", low_ma, high_ma, "mA"),
     )
     for key, low, high, unit in rows:
-        value = getattr(safety, key)
-        if not low <= value <= high:
+        value = limits.get(key)
+        if value is not None and not low <= value <= high:
             what = (
                 f"got {value:g} {unit}, expected within the limits of bench {profile.bench}, "
                 f"{low:g} to {high:g} {unit}"

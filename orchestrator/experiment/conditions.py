@@ -118,12 +118,12 @@ def _threshold(name: str, kind: ConditionKind, value: Any, inside: tuple[str, ..
             return None
         what = f"got {described(value)}, expected no value"
         raise _at(inside, problem(what, f"write `{name}` alone"))
+    if value is None:
+        what = f"is missing its value, expected {kind.value.words}"
+        raise _at(inside, problem(what, f"write `{{{name}: ...}}`"))
     try:
         return float(kind.value.check(value))
-    except PydanticCustomError:
-        if value is None:
-            what = f"is missing its value, expected {kind.value.words}"
-            error = problem(what, f"write `{{{name}: ...}}`")
+    except PydanticCustomError as error:
         raise _at(inside, error) from None
 
 

@@ -1,6 +1,5 @@
 """Images and spectra taken while the protocol runs: when, and with which settings."""
 
-
 from __future__ import annotations
 
 import math

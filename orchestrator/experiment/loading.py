@@ -16,7 +16,7 @@ from orchestrator.experiment.imaging import ImageSeries, SpectrumSeries
 from orchestrator.experiment.model import Experiment
 from orchestrator.experiment.protocol import AnyStep, Record, Safety, Step
 from orchestrator.experiment.sample import Sample
-from orchestrator.inputs.invalid import InvalidExperiment, InvalidProfile
+from orchestrator.inputs.invalid import ExperimentFileError, ProfileFileError
 from orchestrator.inputs.models import validated
 from orchestrator.inputs.problems import Finding, InvalidInput, Problem
 from orchestrator.inputs.source import Source, read_source, top_mapping
@@ -38,6 +38,8 @@ def load_experiment(
     environ: Mapping[str, str] | None = None,
 ) -> Experiment:
     """Read an experiment file and check it against the bench it will run on.
+
+    The result names a device of that bench for every role and every series of images.
 
     Args:
         path: The YAML file.
@@ -79,7 +81,7 @@ def bench_of(
     read = _read(Path(path))
     profile = read.resolve(bench, os.environ if environ is None else environ)
     if profile is None:
-        raise InvalidExperiment(read.problems)
+        raise ExperimentFileError(read.problems)
     return profile
 
 
@@ -103,9 +105,12 @@ class _Reading:
         told = ("protocol",) if self.protocol_unread else ()
         self.note(*(one for one in found if not told or one.path[:1] != told))
         if self.experiment is None:
-            request = self.request()
-            parts = Parts(request.sample, request.safety, request.steps, request.images)
-            self.note(*consistency(parts))
+            protocol = _mapping(self.data.get("protocol"))
+            sample = _part(Sample, self.data.get("sample"))
+            safety = _part(Safety, protocol.get("safety"))
+            steps = [_step(one) for one in _items(protocol.get("method"))]
+            images = [_part(ImageSeries, one) for one in _items(self.data.get("images"))]
+            self.note(*consistency(Parts(sample, safety, steps, images)))
 
     def request(self) -> Request:
         """What the file asks of a bench, as far as it is valid."""
@@ -118,10 +123,14 @@ class _Reading:
             roles={k: v for k, v in roles.items() if isinstance(v, str)},
             sample=_part(Sample, self.data.get("sample")),
             record=_part(Record, protocol.get("record")),
-            safety=_part(Safety, protocol.get("safety")),
+            limits=_limits(_mapping(protocol.get("safety"))),
             steps=[_step(one) for one in _items(protocol.get("method"))],
-            images=images,
-            spectra=spectra,
+            image_devices=[
+                (index, one["device"])
+                for index, one in enumerate(_items(self.data.get("images")))
+                if isinstance(one, dict) and isinstance(one.get("device"), str)
+            ],
+            spectra=bool(spectra),
             conditions=conditions_of(
                 stop_when,
                 [
@@ -141,7 +150,7 @@ class _Reading:
                 return load_profile(own, beside=self.path.parent, environ=environ)
             if own is None and environ.get(BENCH_VARIABLE):
                 return load_profile(environ[BENCH_VARIABLE], environ=environ)
-        except InvalidProfile as error:
+        except ProfileFileError as error:
             self.problems += self._at_bench(error, bench is None and isinstance(own, str))
             return None
         if own is None:
@@ -149,7 +158,7 @@ class _Reading:
             self.note(Finding(("bench",), what, f"add `bench: ...`, use --bench or {_VARIABLE}"))
         return None
 
-    def _at_bench(self, error: InvalidProfile, own: bool) -> list[Problem]:  # noqa: FBT001 - one of two
+    def _at_bench(self, error: ProfileFileError, own: bool) -> list[Problem]:  # noqa: FBT001 - one of two
         """A profile that cannot be found is a problem of the line that names it."""
         return [
             self.source.place(Finding(("bench",), one.finding.what, one.finding.remedy))
@@ -164,8 +173,8 @@ class _Reading:
             request = self.request()
             self.note(*bench_findings(request, profile))
         if self.experiment is None or self.problems:
-            raise InvalidExperiment(self.problems)
-        return self.experiment
+            raise ExperimentFileError(self.problems)
+        return self.experiment if profile is None else self.experiment.bound_to(profile)
 
 
 _VARIABLE = f"${BENCH_VARIABLE}"
@@ -176,7 +185,7 @@ def _read(path: Path) -> _Reading:
         source = read_source(path)
         top_mapping(source, "an experiment")
     except InvalidInput as error:
-        raise InvalidExperiment(error.problems) from None
+        raise ExperimentFileError(error.problems) from None
     reading = _Reading(path, source)
     if isinstance(reading.data.get("protocol"), str):
         _read_protocol_file(reading)
@@ -218,6 +227,15 @@ def _items(value: Any) -> list[Any]:
 
 def _part(model: type[Part], data: Any) -> Part | None:
     return validated(model, data)[0]
+
+
+def _limits(safety: dict[str, Any]) -> dict[str, float]:
+    """Those limits that are numbers."""
+    return {
+        key: float(value)
+        for key, value in safety.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
 
 
 def _step(data: Any) -> Step | None:

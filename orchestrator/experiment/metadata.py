@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import InitErrorDetails, ValidationError
+from typing_extensions import override
 
 from orchestrator.inputs.fields import Expected, problem
 from orchestrator.inputs.problems import Finding, Path, described
@@ -32,9 +33,11 @@ class Metadata(Expected):
     """A mapping that can be stored as JSON and searched by key."""
 
     @property
+    @override
     def words(self) -> str:
         return "a mapping of metadata"
 
+    @override
     def check(self, value: Any) -> dict[str, Any]:
         found = list(_findings(value, ()))
         if found:
@@ -51,6 +54,7 @@ class Metadata(Expected):
             )
         return _copy(value)  # type: ignore[no-any-return]
 
+    @override
     def schema(self) -> dict[str, Any]:
         return {
             "type": "object",

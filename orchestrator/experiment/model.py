@@ -89,19 +89,22 @@ class Experiment(StrictModel):
         """
         return lower(self.protocol, self.sample)
 
-    def device_for(self, role: str, profile: BenchProfile) -> str:
-        """Name of the bench's device for a role, or for an image series' `device`.
+    def device_of(self, role: str) -> str:
+        """Name of the device that the file assigns to a role; the role itself where it does not.
 
-        Raises:
-            LookupError: The bench has none; `check` says so before with file and line.
+        After `bound_to` (as `load_experiment` gives it) every role is assigned.
         """
-        device = device_for(role, self.roles, profile)
-        if device is None:
-            raise LookupError(
-                f"{self.experiment}: got the role {role}, expected one that bench {profile.bench} "
-                "fills (name a device under `roles`)"
-            )
-        return device
+        return self.roles.get(role, role)
+
+    def bound_to(self, profile: BenchProfile) -> Self:
+        """The experiment with every role assigned and every image's device named for a bench."""
+        assigned = {role: device_for(role, self.roles, profile) for role in known_roles()}
+        roles = self.roles | {role: name for role, name in assigned.items() if name is not None}
+        images = tuple(
+            one.model_copy(update={"device": device_for(one.device, roles, profile) or one.device})
+            for one in self.images
+        )
+        return self.model_copy(update={"roles": roles, "images": images})
 
     def check(self, profile: BenchProfile) -> list[Finding]:
         """What a bench cannot do of this experiment or does not allow; empty if it can."""
@@ -109,10 +112,10 @@ class Experiment(StrictModel):
             roles=self.roles,
             sample=self.sample,
             record=self.protocol.record,
-            safety=self.protocol.safety,
+            limits=self.protocol.safety.model_dump(exclude_none=True),
             steps=self.protocol.method,
-            images=self.images,
-            spectra=self.spectra,
+            image_devices=[(index, one.device) for index, one in enumerate(self.images)],
+            spectra=bool(self.spectra),
             conditions=conditions_of(
                 self.stop_when,
                 [

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Discriminator, Field, Tag, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic import model_validator as _model_validator
 from pydantic_core import InitErrorDetails, ValidationError
+from typing_extensions import override
 
 from orchestrator.experiment.rates import Rate
 from orchestrator.inputs.fields import Choice, Count, Expected, Quantity, Text, problem
@@ -46,14 +47,17 @@ class _TagOrNumber(Expected):
     """Where a loop goes back to."""
 
     @property
+    @override
     def words(self) -> str:
         return "the name of a tag, or the number of a step from 1"
 
+    @override
     def check(self, value: Any) -> str | int:
         if isinstance(value, str):
             return Text("the name of a tag").check(value)
         return Count("the number of a step", le=100_000).check(value)
 
+    @override
     def schema(self) -> dict[str, Any]:
         return {"anyOf": [Text("the name of a tag").schema(), Count("a step's number").schema()]}
 

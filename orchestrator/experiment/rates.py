@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from typing_extensions import override
+
 from orchestrator.inputs.fields import Expected, Quantity
 
 _FRACTION = re.compile(r"\s*(\d+\.?\d*)?\s*([CD])?\s*(?:/\s*(\d+\.?\d*))?\s*")
@@ -22,9 +24,11 @@ class Rate(Expected):
     nonzero: bool = False
 
     @property
+    @override
     def words(self) -> str:
         return "a non-zero C-rate in 1/h such as 0.1, C/10 or D/5"
 
+    @override
     def check(self, value: Any) -> float:
         if not isinstance(value, str):
             return Quantity("a C-rate", "1/h", nonzero=self.nonzero).check(value)
@@ -38,6 +42,7 @@ class Rate(Expected):
         rate = sign * float(found[1] or 1.0) / below
         return Quantity("a C-rate", "1/h", nonzero=self.nonzero).check(rate)
 
+    @override
     def schema(self) -> dict[str, Any]:
         return {
             "type": ["number", "string"],

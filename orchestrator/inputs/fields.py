@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
+from typing_extensions import override
 
 from orchestrator.inputs.problems import described, listed, nearest
 
@@ -29,21 +31,21 @@ def problem(what: str, remedy: str, *, at_key: bool = False) -> PydanticCustomEr
 
 
 @dataclass(frozen=True)
-class Expected:
+class Expected(ABC):
     """Something that a value must be; the root of the types below."""
 
     @property
+    @abstractmethod
     def words(self) -> str:
         """What is expected, as in *got ..., expected ...*."""
-        raise AssertionError("every kind of value says what it expects")  # pragma: no cover
 
+    @abstractmethod
     def check(self, value: Any) -> Any:
         """The value as the model keeps it; raises `problem`."""
-        raise AssertionError("every kind of value checks itself")  # pragma: no cover
 
+    @abstractmethod
     def schema(self) -> dict[str, Any]:
         """JSON schema of the value."""
-        raise AssertionError("every kind of value has a schema")  # pragma: no cover
 
     def refuse(self, value: Any, remedy: str) -> PydanticCustomError:
         """The error for a value that is not what was expected."""
@@ -82,6 +84,7 @@ class Quantity(Expected):
     nonzero: bool = False
 
     @property
+    @override
     def words(self) -> str:
         noun = self.noun
         if self.nonzero:
@@ -97,8 +100,9 @@ class Quantity(Expected):
             ("at most", self.le),
         )
         words = [f"{word} {bound:g}" for word, bound in bounds if bound is not None]
-        return f" {' and '.join(words)}" if words else ""
+        return f", {' and '.join(words)}" if words else ""
 
+    @override
     def check(self, value: Any) -> float:
         number = self._number(value)
         if self.nonzero and number == 0:
@@ -132,6 +136,7 @@ class Quantity(Expected):
             return f"remove the quotes: {found[1]}"
         return f"write the number alone; the key's unit is {self.unit or 'none'}"
 
+    @override
     def schema(self) -> dict[str, Any]:
         bounds = {
             "exclusiveMinimum": self.gt,
@@ -159,9 +164,11 @@ class Count(Expected):
     le: int = 10**9
 
     @property
+    @override
     def words(self) -> str:
         return f"{self.noun}, a whole number from {self.ge} to {self.le}"
 
+    @override
     def check(self, value: Any) -> int:
         whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
         if isinstance(value, bool) or not whole:
@@ -170,6 +177,7 @@ class Count(Expected):
             raise self.refuse(value, "give a value in this range")
         return int(value)
 
+    @override
     def schema(self) -> dict[str, Any]:
         return {
             "type": "integer",
@@ -196,9 +204,11 @@ class Text(Expected):
     longest: int = 200
 
     @property
+    @override
     def words(self) -> str:
         return f"{self.noun}{f' ({self.form})' if self.form else ''}"
 
+    @override
     def check(self, value: Any) -> str:
         if not isinstance(value, str):
             raise self.refuse(value, f'write a text; quote it if need be: "{described(value)}"')
@@ -213,6 +223,7 @@ class Text(Expected):
             raise self.refuse(value, "rename it")
         return value
 
+    @override
     def schema(self) -> dict[str, Any]:
         found: dict[str, Any] = {
             "type": "string",
@@ -236,9 +247,11 @@ class Choice(Expected):
     options: tuple[str | int | bool, ...]
 
     @property
+    @override
     def words(self) -> str:
         return f"{self.noun}: {listed(described(option) for option in self.options)}"
 
+    @override
     def check(self, value: Any) -> Any:
         for option in self.options:
             if type(option) is type(value) and option == value:
@@ -247,6 +260,7 @@ class Choice(Expected):
         close = nearest(value, words) if isinstance(value, str) else None
         raise self.refuse(value, f"did you mean {close}?" if close else "choose one of these")
 
+    @override
     def schema(self) -> dict[str, Any]:
         return {"enum": list(self.options), "description": _sentence(self.words)}
 

@@ -17,7 +17,7 @@ def _sentence(problems: Sequence[Problem]) -> tuple[str, str, str]:
     return who, text.removesuffix(f" ({remedy})"), remedy
 
 
-class InvalidExperiment(ExperimentError):
+class ExperimentFileError(ExperimentError):
     """An experiment file cannot be used.
 
     Its text is one line ``file:line:column: path: what (remedy)`` per problem.
@@ -36,7 +36,7 @@ class InvalidExperiment(ExperimentError):
         return (type(self), (self.problems,))
 
 
-class InvalidProfile(ProfileError):
+class ProfileFileError(ProfileError):
     """A bench profile cannot be used.
 
     Its text is one line ``file:line:column: path: what (remedy)`` per problem.

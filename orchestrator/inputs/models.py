@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError
@@ -38,11 +39,18 @@ class StrictModel(BaseModel):
 
 def explained(model: type[BaseModel], error: ValidationError) -> ValidationError:
     """The same errors with a text that names what was expected."""
+    errors = error.errors(include_url=False)
     details = [
         InitErrorDetails(type=_reworded(model, one), loc=one["loc"], input=one["input"])
-        for one in error.errors(include_url=False)
+        for one in errors
+        if one["type"] != "too_short" or not _has_inner(one["loc"], errors)
     ]
     return ValidationError.from_exception_data(error.title, details)
+
+
+def _has_inner(loc: tuple[int | str, ...], errors: Iterable[Any]) -> bool:
+    """Whether an item of a list is wrong: pydantic then also counts the list as too short."""
+    return any(one["loc"][: len(loc)] == loc and one["loc"] != loc for one in errors)
 
 
 def _reworded(model: type[BaseModel], one: Any) -> PydanticCustomError:
@@ -59,7 +67,7 @@ def _reworded(model: type[BaseModel], one: Any) -> PydanticCustomError:
     return problem(f"got {described(one['input'])}, expected {_expected(model, one)}", _FIX)
 
 
-_FIX = "see docs/reference/experiment-file.md"
+_FIX = "see the tables in docs/reference"
 _SHAPES = {
     "model_type": "a mapping with the keys {keys}",
     "dict_type": "a mapping",
@@ -77,6 +85,9 @@ def _expected(model: type[BaseModel], one: Any) -> str:
     if template is None:
         return str(one["msg"])
     keys = ", ".join(model.model_fields)
+    field = model.model_fields.get(str(one["loc"][0])) if len(one["loc"]) == 1 else None
+    if field is not None and field.description:
+        return field.description
     return template.format(keys=keys, **one.get("ctx", {}))
 
 

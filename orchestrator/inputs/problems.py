@@ -158,8 +158,9 @@ def name_remedy(name: str, known: Collection[str]) -> str:
     if not known:
         return "there is none to choose from"
     close = nearest(name, known)
-    hint = f"did you mean {close}? " if close is not None else ""
-    return f"{hint}choose {listed(sorted(known))}"
+    if close is None or len(known) == 1:
+        return f"choose {listed(sorted(known))}"
+    return f"did you mean {close}? Known are {', '.join(sorted(known))}"
 
 
 def _plain(word: str) -> str:

@@ -238,23 +238,30 @@ class _Parser:
         if isinstance(event, AliasEvent):
             return self._alias(event)
         node = _Node(self._place(event), None)
-        if event.anchor is not None:
-            self._anchors[event.anchor] = node
-        if event.tag is not None:
-            tag = printable(str(event.tag))
-            self._note(event, f"got the tag {tag}, expected none", "write the value plainly")
+        self._label(event, node)
         if isinstance(event, ScalarEvent):
             node.value = scalar(event.value) if event.style is None else event.value
         elif isinstance(event, MappingStartEvent):
             self._mapping(node, stream, depth)
         else:
-            node.value = []
-            for item in stream:
-                if isinstance(item, CollectionEndEvent):
-                    break
-                node.value.append(self._node(item, stream, depth + 1))
+            self._sequence(node, stream, depth)
         node.complete = True
         return node
+
+    def _label(self, event: Any, node: _Node) -> None:
+        """Remember an anchor; refuse a tag."""
+        if event.anchor is not None:
+            self._anchors[event.anchor] = node
+        if event.tag is not None:
+            tag = printable(str(event.tag))
+            self._note(event, f"got the tag {tag}, expected none", "write the value plainly")
+
+    def _sequence(self, node: _Node, stream: Iterator[Event], depth: int) -> None:
+        node.value = []
+        for item in stream:
+            if isinstance(item, CollectionEndEvent):
+                break
+            node.value.append(self._node(item, stream, depth + 1))
 
     def _alias(self, event: AliasEvent) -> _Node:
         target = self._anchors.get(event.anchor)

@@ -1,1 +1,1 @@
-"""orchestrator/profile"""
+"""Bench profiles: what a bench is made of, and how to reach it."""

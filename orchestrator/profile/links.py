@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Any, Self
 
 from pydantic import model_validator
+from typing_extensions import override
 
 from orchestrator.inputs.fields import Expected, Quantity, Text, problem
 from orchestrator.inputs.models import StrictModel
@@ -20,14 +21,17 @@ class _DriverName(Expected):
     """The name of a driver of a role; which role is the model's to check."""
 
     @property
+    @override
     def words(self) -> str:
         return f"a driver: {listed(sorted(drivers()))}"
 
+    @override
     def check(self, value: Any) -> str:
         if not isinstance(value, str) or value not in drivers():
             raise self.refuse(value, name_remedy(str(value), drivers()))
         return value
 
+    @override
     def schema(self) -> dict[str, Any]:
         return {"type": "string", "description": "A driver by name.", "examples": sorted(drivers())}
 
@@ -36,9 +40,11 @@ class _Pattern(Expected):
     """A regular expression."""
 
     @property
+    @override
     def words(self) -> str:
         return "a regular expression that the reply to *IDN? must match"
 
+    @override
     def check(self, value: Any) -> str:
         text: str = Text("a regular expression").check(value)
         try:
@@ -47,6 +53,7 @@ class _Pattern(Expected):
             raise self.refuse(value, f"correct it: {error}") from None
         return text
 
+    @override
     def schema(self) -> dict[str, Any]:
         return {"type": "string", "description": "What the reply to *IDN? must match."}
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from orchestrator.inputs.invalid import InvalidProfile
+from orchestrator.inputs.invalid import ProfileFileError
 from orchestrator.inputs.models import validated
 from orchestrator.inputs.problems import (
     Finding,
@@ -51,7 +51,7 @@ def load_profile(
         path = find_profile(name_or_path, beside=beside, environ=environ)
         return read_profile(path, name=None if _is_path(name_or_path) else str(name_or_path))
     except InvalidInput as error:
-        raise InvalidProfile(error.problems) from None
+        raise ProfileFileError(error.problems) from None
 
 
 def read_profile(path: Path, *, name: str | None = None) -> BenchProfile:

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from typing_extensions import override
+
 from orchestrator.inputs.fields import Expected
 
 SIMULATED = "sim://"
@@ -32,12 +34,14 @@ class Resource(Expected):
     """
 
     @property
+    @override
     def words(self) -> str:
         return (
             "an address such as sim://smu, TCPIP::192.0.2.7::5025::SOCKET, USB0::..., GPIB0::24 "
             "or ASRL/dev/ttyUSB0::INSTR"
         )
 
+    @override
     def check(self, value: Any) -> str:
         if not isinstance(value, str) or len(value) > _LONGEST:
             raise self.refuse(value, "quote the address")
@@ -49,6 +53,7 @@ class Resource(Expected):
             raise self.refuse(value, "the port is a number from 1 to 65535")
         return value
 
+    @override
     def schema(self) -> dict[str, Any]:
         return {
             "type": "string",
