@@ -74,3 +74,21 @@ def _target(loop: Loop, tags: dict[str, int]) -> int:
             )
         return tags[loop.loop_to]
     return int(loop.loop_to) - 1
+
+
+def longest_duration_s(method: Sequence[Any]) -> float:
+    """Time that a method takes if every step runs to its end, s; infinite if a step has no end.
+
+    Loops are multiplied, not unrolled.
+    """
+    tags = {step.tag: index for index, step in enumerate(method) if isinstance(step, Tag)}
+    before: list[float] = []
+    total_s = 0.0
+    for step in method:
+        before.append(total_s)
+        if isinstance(step, Loop):
+            start_s = before[_target(step, tags)]
+            total_s = start_s + (total_s - start_s) * step.cycle_count
+        elif isinstance(step, RUNNABLE):
+            total_s += step.until_time_s or float("inf")
+    return total_s

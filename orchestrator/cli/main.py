@@ -57,8 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def exit_code(error: BaseException) -> int:
     """Exit code for an error, by its class."""
-    from devices.errors import DeviceError, LimitError  # noqa: PLC0415 - keep `--help` fast
-    from orchestrator.errors import (  # noqa: PLC0415
+    from devices.errors import DeviceError, LimitError
+    from orchestrator.errors import (
         ExperimentError,
         InterlockTripped,
         ProfileError,

@@ -1,0 +1,299 @@
+"""Composition root: from a bench profile to clock, links, devices, engine and records."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from devices.drivers.agilent_33500 import TtlTrigger
+from devices.drivers.console_bridge import BridgeMriConsole
+from devices.drivers.keithley_2450_backend import Keithley2450Backend
+from devices.errors import DeviceError
+from devices.link import Link, open_link
+from devices.mri import MriScanner
+from devices.potentiostat import Potentiostat
+from devices.roles import CellLimits
+from orchestrator.engine import Engine
+from orchestrator.errors import ProfileError
+from orchestrator.laboratory import Laboratory, TimeBase, time_base
+from orchestrator.live import Live
+from orchestrator.profile.loading import load_profile
+from orchestrator.profile.models import BenchProfile, MriEntry, PotentiostatEntry
+from orchestrator.profile.models import Link as LinkEntry
+from orchestrator.records.directory import DataDirectory
+from orchestrator.records.frames import Hdf5Frames
+from orchestrator.records.journal import JournalWriter
+from orchestrator.records.store import Store, open_store
+from orchestrator.worker import LoopWorker
+
+
+class Bench:
+    """An open bench: its devices, its engine and its records.
+
+    Use `open_bench`. Devices are attributes by their names (``bench.pstat``). Closing the bench
+    switches everything off, verified.
+
+    Args:
+        profile: What the bench is made of.
+        data: Where records go.
+        sample: What lies on a simulated bench, as an experiment's ``simulate_as``.
+        real_time: Put a simulated bench on the system's clock.
+
+    Attributes:
+        profile: As given.
+        devices: Devices by name.
+        links: Open links by device or ``device.part``.
+        clock: The experiment's clock.
+        RE: The engine.
+        laboratory: The simulated part; None where everything is real.
+        live: What is going on now, for progress and status.
+    """
+
+    def __init__(
+        self,
+        profile: BenchProfile,
+        data: DataDirectory,
+        *,
+        sample: Mapping[str, Any] | None = None,
+        real_time: bool = False,
+    ) -> None:
+        self.profile, self.data = profile, data
+        self._open = ExitStack()
+        try:
+            self._compose(sample, real_time=real_time)
+        except BaseException:
+            self._open.close()
+            raise
+
+    def _compose(self, sample: Mapping[str, Any] | None, *, real_time: bool) -> None:
+        self.time: TimeBase = time_base(self.profile, real_time=real_time)
+        self.clock = self.time.clock
+        self.laboratory = (
+            Laboratory(self.profile, sample, self.time) if self.profile.any_simulated else None
+        )
+        self._journal = JournalWriter(self.data)
+        self._frames = Hdf5Frames(self.data)
+        self.live = Live(self.data.root / "live.json", self.clock)
+        self.RE = Engine(loop=self.time.loop, clock=self.clock, record=self._record)
+        self._open.callback(self._end_loop)
+        self.time.set_moving(lambda: self.RE.moves_time or self._waits > 0)
+        self._waits = 0
+        self._store: Store | None = None
+        self.clock.on_failure = self.RE.fail
+        self._worker = LoopWorker(self.clock, self.time.hold)
+        self._open.callback(self._worker.close)
+        self._open.callback(self._journal.close)
+        self._open.callback(self._frames.close)
+        self.links: dict[str, Link] = {}
+        self.devices: dict[str, Any] = {}
+        for name in sorted(self.profile.devices, key=self._energisers_first):
+            self.devices[name] = self._device(name)
+        self._open.callback(self.off)
+
+    # --- what a user does -----------------------------------------------------------------------
+
+    def __getattr__(self, name: str) -> Any:
+        """A device by its name."""
+        devices = self.__dict__.get("devices", {})
+        if name in devices:
+            return devices[name]
+        raise AttributeError(f"{type(self).__name__} has no {name!r}")
+
+    def __dir__(self) -> list[str]:
+        """Attributes with the devices, for completion at the prompt."""
+        return [*super().__dir__(), *self.devices]
+
+    def __repr__(self) -> str:
+        """What a person at the prompt wants to know."""
+        kind = "simulated" if self.profile.simulated else "hardware"
+        clock = "virtual time" if self.clock.simulated else "real time"
+        lines = [f"<Bench {self.profile.bench}: {kind}, {clock}, engine {self.RE.state}"]
+        return "\n  ".join([*lines, *(repr(device) for device in self.devices.values())]) + ">"
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End what runs, switch everything off and close links and records; idempotent."""
+        if str(self.RE.state) == "paused":
+            self.RE.abort("the bench was closed")
+        self._open.close()
+
+    def off(self) -> list[str]:
+        """Switch everything off, verified; returns the names of devices not known to be off."""
+        self.RE.switch_off()
+        return sorted(self.RE.unsafe)
+
+    def wait(self, duration_s: float) -> None:
+        """Let experiment time pass at the prompt, s."""
+        self._waits += 1
+        try:
+            future = asyncio.run_coroutine_threadsafe(asyncio.sleep(duration_s), self.time.loop)
+            future.result()
+        finally:
+            self._waits -= 1
+
+    def resume(self) -> Any:
+        """Go on with a paused plan."""
+        return self.RE.resume()
+
+    def abort(self, reason: str = "aborted at the prompt") -> Any:
+        """End the paused plan; the run counts as aborted."""
+        return self.RE.abort(reason)
+
+    def stop(self) -> Any:
+        """End the paused plan; the run counts as a success."""
+        return self.RE.stop()
+
+    def pause(self) -> None:
+        """Pause the running plan from another thread; the cell rests."""
+        self.RE.interrupt(abort=False, reason="paused")
+
+    def store(self) -> Store:
+        """The store, started at first use, with the last run in it."""
+        if self._store is None:
+            self._store = open_store(self.data)
+            self._open.callback(self._store.close)
+        self._store.wait_uploaded()
+        return self._store
+
+    @property
+    def simulated(self) -> dict[str, bool]:
+        """Which devices say of themselves that they are simulated."""
+        return {name: bool(device.simulated) for name, device in self.devices.items()}
+
+    def metadata(self) -> dict[str, Any]:
+        """What the start document of every run on this bench says of it."""
+        md: dict[str, Any] = {
+            "bench": self.profile.bench,
+            "instrument_name": self.profile.instrument_name,
+            "profile_hash": self.profile.profile_hash,
+            "simulated": self.simulated,
+        }
+        if self.laboratory is not None:
+            md["simulation"] = self.laboratory.describe()
+        return md
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _record(self, name: str, doc: dict[str, Any]) -> None:
+        """The first consumer of documents: frames know the run, the journal keeps everything."""
+        if name == "start":
+            self._frames.begin_run(doc["uid"], simulated=any(self.simulated.values()))
+        self._journal(name, doc)
+        self.live.document(name, doc)
+        if name == "stop":
+            self._frames.end_run()
+
+    def _energisers_first(self, name: str) -> bool:
+        return not self.profile.kind_of(name).drives_cell
+
+    def _device(self, name: str) -> Any:
+        entry = self.profile.devices[name]
+        if isinstance(entry, PotentiostatEntry):
+            return self._potentiostat(name, entry)
+        if isinstance(entry, MriEntry):
+            return self._mri(name, entry)
+        raise ProfileError(
+            name, f"no device of kind {entry.kind!r} can be made", remedy="use a known kind"
+        )
+
+    def _link(self, who: str, entry: LinkEntry) -> Link:
+        library = self.laboratory.visa_library if self.laboratory and entry.simulated else None
+        link = open_link(
+            entry.resource,
+            who=who,
+            timeout_s=entry.timeout_s,
+            expect=entry.identity,
+            visa_library=library,
+            min_spacing_s=entry.min_spacing_s,
+        )
+        self._open.callback(link.close)
+        self.links[who] = link
+        return link
+
+    def _potentiostat(self, name: str, entry: PotentiostatEntry) -> Potentiostat:
+        link = self._link(name, entry)
+        low_v, high_v, low_ma, high_ma = entry.limits.span
+        device = Potentiostat(
+            name=name,
+            clock=self.clock,
+            backend=Keithley2450Backend(link),
+            limits=CellLimits(low_v, high_v, low_ma, high_ma),
+            poll_period_s=entry.poll_period_s or self.profile.poll_period_s,
+            resource=entry.resource,
+        )
+        self.RE.guard(device)
+        device.subscribe_records(self.live.records)
+        return device
+
+    def _mri(self, name: str, entry: MriEntry) -> MriScanner:
+        console = self._link(f"{name}.console", entry.console)
+        ttl = None
+        if entry.trigger is not None:
+            ttl = TtlTrigger(self._link(f"{name}.trigger", entry.trigger))
+        charge = next((d for d in self.devices.values() if isinstance(d, Potentiostat)), None)
+        return MriScanner(
+            name=name,
+            clock=self.clock,
+            console=BridgeMriConsole(console),
+            ttl=ttl,
+            frames=self._frames,
+            worker=self._worker,
+            charge=charge,
+            resource=entry.console.resource,
+        )
+
+    def _end_loop(self) -> None:
+        """Stop the engine's loop and its thread."""
+        loop = self.time.loop
+
+        def end() -> None:
+            for task in asyncio.all_tasks(loop):
+                task.cancel()
+            loop.call_soon(loop.stop)
+
+        loop.call_soon_threadsafe(end)
+        self.RE._th.join(timeout=5.0)  # noqa: SLF001 - bluesky offers no way to end its thread
+        if not loop.is_running():
+            loop.close()
+
+
+@contextmanager
+def open_bench(
+    profile: str | Path | BenchProfile = "sim-mri",
+    *,
+    data: str | Path | None = None,
+    sample: Mapping[str, Any] | None = None,
+    real_time: bool = False,
+) -> Iterator[Bench]:
+    """Open a bench for a ``with`` block; everything is off and closed after it.
+
+    Args:
+        profile: Name or path of a bench profile, or the profile itself.
+        data: Data directory; by default ``$OPERANDO_DATA``, else ``./operando-data``.
+        sample: What lies on a simulated bench, as an experiment's ``simulate_as``.
+        real_time: Put a simulated bench on the system's clock.
+
+    Raises:
+        ProfileError: The profile is wrong; with file, line and column.
+        DeviceError: An instrument is absent or another one answers.
+    """
+    chosen = profile if isinstance(profile, BenchProfile) else load_profile(profile)
+    with Bench(chosen, DataDirectory.default(data), sample=sample, real_time=real_time) as bench:
+        yield bench
+
+
+__all__ = ["Bench", "DeviceError", "open_bench"]

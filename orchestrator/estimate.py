@@ -1,0 +1,66 @@
+"""What an experiment will take: time, frames, bytes."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+
+from orchestrator.errors import RecordError
+from orchestrator.experiment import Experiment
+from orchestrator.experiment.imaging import ImageSeries
+from plans.schedule import longest_duration_s
+
+_BYTES_PER_RECORD = 120
+"""Journal and catalogue together, measured on the in situ MRI run."""
+_BYTES_PER_VOXEL = 4
+_LONGEST_S = 30 * 86_400.0
+_MARGIN = 1.5
+_LEAST_FREE_BYTES = 50_000_000
+
+
+def duration_s(experiment: Experiment) -> float:
+    """Longest experiment time, s; steps without an end in time count as thirty days."""
+    longest = longest_duration_s(experiment.lower().method)
+    return longest if math.isfinite(longest) else _LONGEST_S
+
+
+def frames(series: ImageSeries, experiment: Experiment) -> int:
+    """Largest number of frames of one series."""
+    settings, whole_s = series.settings, duration_s(experiment)
+    lines = math.prod(settings.matrix[1:]) * settings.averages * settings.repetitions
+    exposure_s = settings.tr_s * (lines + settings.dummy_scans)
+    every_s = getattr(series.when, "every_s", None) or exposure_s
+    return math.ceil(whole_s / max(every_s, exposure_s)) + 1
+
+
+def record_bytes(experiment: Experiment) -> int:
+    """Size of the records if the protocol runs to its end, bytes."""
+    records = duration_s(experiment) / experiment.protocol.record.time_s
+    images = sum(
+        math.prod(series.settings.matrix) * frames(series, experiment)
+        for series in experiment.images
+    )
+    return int(records * _BYTES_PER_RECORD + images * _BYTES_PER_VOXEL)
+
+
+def check_disk(experiment: Experiment, root: Path) -> None:
+    """Refuse to begin where the records would not fit.
+
+    Args:
+        experiment: What will be run.
+        root: The data directory; need not exist yet.
+
+    Raises:
+        RecordError: Less is free than one and a half times the estimate.
+    """
+    needed = int(_MARGIN * record_bytes(experiment)) + _LEAST_FREE_BYTES
+    folder = root.resolve()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise RecordError(
+            str(root),
+            f"{free / 1e6:.0f} MB free, expected {needed / 1e6:.0f} MB for this experiment",
+            remedy="free some space or choose another directory with --data",
+        )

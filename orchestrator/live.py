@@ -1,0 +1,122 @@
+"""What is going on now: for the progress line, `status`, and anybody who looks at live.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from devices.clock import Clock, monotonic
+from devices.potentiostat import Records
+
+_WRITE_EVERY_S = 1.0
+
+
+@dataclass
+class LiveState:
+    """The newest numbers of the running or last run.
+
+    Attributes:
+        run: Uid of the run; empty before the first.
+        state: ``idle``, ``running`` or ``ended``.
+        time_s: Experiment time, Unix s.
+        elapsed_s: Experiment time since the run began, s.
+        step_index: Index of the step in the method; -1 before the first.
+        cycle: Number of the cycle.
+        voltage_v: Last voltage, V; None where none is known.
+        current_ma: Last current, mA; None where none is known.
+        charge_mah: Net charge, mAh.
+        throughput_mah: Charge in both directions, mAh.
+        frames: Frames by stream.
+        stop_reason: Why the run ended; empty while it runs.
+    """
+
+    run: str = ""
+    state: str = "idle"
+    time_s: float = 0.0
+    elapsed_s: float = 0.0
+    step_index: int = -1
+    cycle: int = 0
+    voltage_v: float | None = None
+    current_ma: float | None = None
+    charge_mah: float = 0.0
+    throughput_mah: float = 0.0
+    frames: dict[str, int] | None = None
+    stop_reason: str = ""
+
+
+class Live:
+    """Keeps a `LiveState` and writes it, at most once a real second, to an atomic file.
+
+    Args:
+        path: The file; its directory exists.
+        clock: The experiment's clock.
+    """
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path, self._clock = path, clock
+        self._lock = threading.Lock()
+        self._state = LiveState()
+        self._began_s = 0.0
+        self._written_s = -_WRITE_EVERY_S
+        self._image_streams: dict[str, str] = {}
+
+    def snapshot(self) -> LiveState:
+        """The newest state, with experiment time as it is now."""
+        with self._lock:
+            state = LiveState(**asdict(self._state))
+        if state.state == "running":
+            state.time_s = self._clock.time()
+            state.elapsed_s = state.time_s - self._began_s
+        return state
+
+    def document(self, name: str, doc: dict[str, Any]) -> None:
+        """Take note of a document."""
+        with self._lock:
+            if name == "start":
+                self._began_s = doc["time"]
+                self._image_streams.clear()
+                self._state = LiveState(run=doc["uid"], state="running", frames={})
+            elif name == "descriptor":
+                external = any("external" in key for key in doc["data_keys"].values())
+                if external:
+                    self._image_streams[doc["uid"]] = doc["name"]
+            elif name == "event" and doc["descriptor"] in self._image_streams:
+                stream = self._image_streams[doc["descriptor"]]
+                frames = self._state.frames or {}
+                frames[stream] = frames.get(stream, 0) + 1
+                self._state.frames = frames
+            elif name == "stop":
+                self._state.state, self._state.stop_reason = "ended", doc.get("reason", "")
+                self._state.time_s = doc["time"]
+                self._state.elapsed_s = doc["time"] - self._began_s
+        self._write(at_once=name in ("start", "stop"))
+
+    def records(self, records: Records) -> None:
+        """Take note of new records of the potentiostat."""
+        with self._lock:
+            state = self._state
+            state.step_index, state.cycle = records.step_index, records.cycle
+            state.voltage_v = _finite(records.voltage_v[-1])
+            state.current_ma = _finite(records.current_ma[-1])
+            state.charge_mah = float(records.charge_mah[-1])
+            state.throughput_mah = float(records.throughput_mah[-1])
+        self._write(at_once=False)
+
+    def _write(self, *, at_once: bool) -> None:
+        now_s = monotonic()
+        if not at_once and now_s - self._written_s < _WRITE_EVERY_S:
+            return
+        self._written_s = now_s
+        text = json.dumps(asdict(self.snapshot()))
+        temporary = self._path.with_suffix(".json.tmp")
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, self._path)  # noqa: PTH105 - atomic, and says so
+
+
+def _finite(value: Any) -> float | None:
+    number = float(value)
+    return number if number == number and abs(number) != float("inf") else None

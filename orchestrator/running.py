@@ -1,0 +1,143 @@
+"""Runs one experiment on a bench, from the validated file to its result."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, TextIO
+
+from devices.clock import monotonic
+from orchestrator.bench import Bench
+from orchestrator.estimate import check_disk
+from orchestrator.experiment import Experiment
+from orchestrator.planning import experiment_plan
+
+PACKAGES = (
+    "operando-orchestrator",
+    "aurora-unicycler",
+    "bluesky",
+    "databroker",
+    "numpy",
+    "ophyd",
+    "pymeasure",
+    "pyvisa",
+    "tiled",
+)
+"""Distributions whose versions every start document names."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to; the object that ``run --json`` prints.
+
+    Attributes:
+        uid: Uid of the run.
+        exit_status: ``success``, ``abort`` or ``fail``.
+        stop_reason: Why it ended.
+        duration_s: Experiment time, s.
+        wall_s: Real time, s.
+        events: Events by stream.
+        frames: Frames by device.
+        charge_mah: Net charge A -> B, mAh.
+        throughput_mah: Charge in both directions, mAh.
+        closure_error: Relative difference between the integrated charge and the instrument's own
+            counter; None where it has none.
+        closure_reason: Why `closure_error` is None.
+        simulated: By device.
+        data: The data directory.
+    """
+
+    uid: str
+    exit_status: str
+    stop_reason: str
+    duration_s: float
+    wall_s: float
+    events: Mapping[str, int]
+    frames: Mapping[str, int]
+    charge_mah: float
+    throughput_mah: float
+    closure_error: float | None
+    closure_reason: str
+    simulated: Mapping[str, bool]
+    data: str
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of what a run's records depend on."""
+    return {"python": platform.python_version()} | {
+        name.replace("-", "_"): version(name) for name in PACKAGES
+    }
+
+
+def start_metadata(experiment: Experiment, bench: Bench) -> dict[str, Any]:
+    """The start document of an experiment's run, before the engine adds its own."""
+    return {
+        **experiment.md,
+        "plan_name": experiment.experiment,
+        "sample": experiment.sample.to_document(),
+        "experiment": experiment.to_document(),
+        "experiment_hash": experiment.experiment_hash,
+        "versions": versions(),
+        **bench.metadata(),
+    }
+
+
+def run_experiment(
+    experiment: Experiment,
+    bench: Bench,
+    *,
+    speak: TextIO,
+    on_pause: Callable[[Bench], bool] | None = None,
+) -> RunResult:
+    """Run an experiment to its end on an open bench.
+
+    Args:
+        experiment: The validated file.
+        bench: Open, with the experiment's sample on it if it is simulated.
+        speak: Where bluesky's own messages go.
+        on_pause: Asked when the run is paused; true goes on, false aborts. None aborts.
+
+    Raises:
+        RecordError: The disk is too full.
+        DeviceError: An instrument failed; the cell is off.
+    """
+    check_disk(experiment, bench.data.root)
+    began_s = monotonic()
+    stops: list[dict[str, Any]] = []
+    token = bench.RE.subscribe(lambda _name, doc: stops.append(doc), "stop")
+    plan = experiment_plan(experiment, bench, md=start_metadata(experiment, bench))
+    try:
+        with redirect_stdout(speak):
+            bench.RE.run(plan)
+            while str(bench.RE.state) == "paused":
+                if on_pause is not None and on_pause(bench):
+                    bench.resume()
+                else:
+                    bench.abort()
+    finally:
+        bench.RE.unsubscribe(token)
+    return _result(bench, stops[-1], monotonic() - began_s)
+
+
+def _result(bench: Bench, stop: Mapping[str, Any], wall_s: float) -> RunResult:
+    live = bench.live.snapshot()
+    exit_status = str(stop["exit_status"])
+    reason = str(stop.get("reason") or "completed")
+    return RunResult(
+        uid=str(stop["run_start"]),
+        exit_status=exit_status,
+        stop_reason=reason if exit_status == "success" else "aborted",
+        duration_s=live.elapsed_s,
+        wall_s=wall_s,
+        events=dict(stop.get("num_events", {})),
+        frames=dict(live.frames or {}),
+        charge_mah=live.charge_mah,
+        throughput_mah=live.throughput_mah,
+        closure_error=None,
+        closure_reason="the potentiostat has no charge counter of its own",
+        simulated=bench.simulated,
+        data=str(bench.data.root.resolve()),
+    )
