@@ -1,0 +1,386 @@
+"""The Keithley 2450 as the potentiostat of an experiment (`devices.roles.PotentiostatBackend`).
+
+A program is compiled into the instrument's trigger model (`keithley_2450_program`), which runs,
+limits and ends it without a host. This backend only loads it, starts it with one write that is
+never repeated, and looks at it: a poll is one status query and, if there are new records, one
+binary transfer by absolute index, so it may be repeated and deletes nothing.
+
+``*OPC?`` is no barrier here: after INITiate it answers only when the trigger model is idle again
+(reference manual 2450-901-01 Rev. B, page B-6); ``:TRIGger:STATe?`` answers at once.
+
+verified on hardware: no
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from devices.drivers.keithley_2450 import Keithley2450, TriggerStatus, parse_trigger_status
+from devices.drivers.keithley_2450_program import (
+    BUFFER,
+    CAPABILITIES,
+    EXIT_BY_END,
+    EXIT_BY_LIMIT,
+    Compiled,
+    compile_program,
+)
+from devices.errors import IdentityError, InstrumentFault, LinkError
+from devices.link import Link
+from devices.link_numbers import GarbledReplyError
+from devices.roles import (
+    EndReason,
+    Floats,
+    Identity,
+    Page,
+    PotentiostatCapabilities,
+    Program,
+    ProgramState,
+)
+
+_STATE = ":TRIG:STAT?"
+_WITHOUT_EXITS = f":TRIG:STAT?;:OUTP?;:TRAC:ACT:END? {BUFFER}"
+_WITH_EXITS = (
+    f"{_WITHOUT_EXITS};:TRIG:BLOC:BRAN:COUN:COUN? {EXIT_BY_LIMIT}"
+    f";:TRIG:BLOC:BRAN:COUN:COUN? {EXIT_BY_END}"
+)
+_ROWS_PER_TRANSFER = 10_000
+_OVERLOAD = 9e37
+_TRANSFER_TRIES = 2
+
+
+@dataclass(frozen=True)
+class _Status:
+    """One look at the instrument."""
+
+    trigger: TriggerStatus
+    output_on: bool
+    rows: int
+    limit_exits: int
+    end_exits: int
+
+
+class Keithley2450Backend:
+    """A 2450 behind an open link; not for several threads at once.
+
+    A program that runs already is left alone and can be read after `rewind`; otherwise the
+    output-off state is set to high impedance at once, since the default one drives 0 V.
+
+    Args:
+        link: Open link to the instrument.
+        remote_sense: Measure the voltage with four wires.
+
+    Raises:
+        IdentityError: Something else than a 2450 answered.
+        InstrumentFault: The output-off state does not read back.
+        LinkError: The link failed.
+    """
+
+    def __init__(self, link: Link, *, remote_sense: bool = False) -> None:
+        if "2450" not in link.identity.model:
+            raise IdentityError(
+                link.who,
+                f"got model {link.identity.model!r}, expected a Keithley 2450",
+                remedy="correct the resource in the bench profile",
+            )
+        self._link, self._remote_sense = link, remote_sense
+        self._instrument = Keithley2450(link.adapter)
+        self._compiled: Compiled | None = None
+        self._mode = ""
+        self._index = 0
+        self._last_row: int | None = None
+        self._end: EndReason = ""
+        self._started = self._loaded = False
+        self._attach()
+        link.on_reconnect(self._read_back)
+
+    def identity(self) -> Identity:
+        """Who answered on the link."""
+        return self._link.identity
+
+    def capabilities(self) -> PotentiostatCapabilities:
+        """What a 2450 can do in its 20 V range."""
+        return CAPABILITIES
+
+    def load(self, program: Program) -> None:
+        """Check and program a technique; nothing is energised.
+
+        Raises:
+            LimitError: It lies outside the limits; nothing was written.
+            InstrumentFault: A program runs, or the instrument refuses or misreads a setting.
+            LinkError: The link failed.
+        """
+        compiled = compile_program(program, who=self._link.who, remote_sense=self._remote_sense)
+        status = self._look()
+        if status.trigger.running or status.output_on:
+            raise InstrumentFault(
+                self._link.who,
+                f"asked to load while {status.trigger.state.lower()}, output "
+                f"{'on' if status.output_on else 'off'}",
+                remedy="stop it first",
+            )
+        self._forget()
+        with self._link.transaction():
+            for message in compiled.messages:
+                self._link.write(message)
+            self._instrument.check_errors()
+            self._require_settings(compiled)
+        self._compiled, self._loaded = compiled, True
+        self._mode = program.mode
+
+    def start(self) -> None:
+        """Energise and run the loaded program.
+
+        Raises:
+            InstrumentFault: Nothing is loaded, or the instrument does not run it.
+            LinkError: It may or may not run: read back before anything else.
+        """
+        if self._compiled is None or self._started:
+            raise InstrumentFault(
+                self._link.who, "asked to start without a fresh program", remedy="load one first"
+            )
+        self._started = True
+        state = parse_trigger_status(self._link.write_once(":INIT", confirm=_STATE))
+        status = self._look()
+        if not status.rows and not (status.trigger.running and status.output_on):
+            raise InstrumentFault(
+                self._link.who,
+                f"does not run after INIT: trigger model {state.state.lower()}, output "
+                f"{'on' if status.output_on else 'off'}",
+                remedy="read its event log",
+            )
+
+    def poll(self) -> Page:
+        """Records since the last poll.
+
+        Raises:
+            InstrumentFault: Records that were there are gone: the instrument was restarted.
+            LinkError: The link failed; the same records come with the next poll.
+        """
+        return self._page(self._look())
+
+    def rewind(self, index: int) -> None:
+        """Let the next poll begin at this row again."""
+        self._index = index
+        self._started = True
+
+    def stop(self) -> Page:
+        """Record once more, switch the output off and verify it.
+
+        One message does all of it, so that a link that fails after it was sent leaves the cell
+        off. If the program had ended before, its reason stays and the record is left out.
+
+        Raises:
+            InstrumentFault: The output reads back as on.
+            LinkError: The link failed: the state is unknown, try again.
+        """
+        if self._started and not self._end:
+            self._link.write(f":ABOR;:TRAC:TRIG {BUFFER};:OUTP OFF")
+        else:
+            self._link.write(":ABOR;:OUTP OFF")
+        status = self._look()
+        if status.output_on:
+            self._link.write(":ABOR;:OUTP OFF")
+            status = self._look()
+        if status.output_on:
+            raise InstrumentFault(
+                self._link.who,
+                "the output reads back as on after OUTPUT OFF",
+                remedy="press OUTPUT on its front panel or disconnect the cell",
+            )
+        if self._started and not self._end and self._reason(status) != "stopped":
+            self._last_row = status.rows - 1
+        return self._page(status)
+
+    def output_on(self) -> bool:
+        """Read back whether the output is on."""
+        return self._look().output_on
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _attach(self) -> None:
+        """Find out what the instrument does; make it safe to switch off if it does nothing."""
+        trigger = self._link.ask_for(_STATE, _parse_trigger)
+        if trigger.running:
+            self._loaded = self._started = True
+            return
+        self._loaded = trigger.state in {"IDLE", "ABORTED"} and self._has_exits()
+        if self._link.ask_for(":OUTP?", _parse_bool):
+            return
+        self._link.write(":OUTP:SMOD HIMP;:FORM:DATA REAL;:FORM:BORD SWAP")
+        self._require_off_states()
+
+    def _has_exits(self) -> bool:
+        """Whether the trigger model in the instrument is one of ours.
+
+        A foreign one has other blocks at the places of the exit counters: then the query is an
+        error and is not answered.
+        """
+        try:
+            self._link.ask_for(_WITH_EXITS, _parse_status, repeat=False)
+        except LinkError:
+            self._link.write("*CLS")
+            return False
+        return True
+
+    def _require_off_states(self) -> None:
+        states = self._link.ask(":OUTP:CURR:SMOD?;:OUTP:VOLT:SMOD?").upper()
+        if states != "HIMP;HIMP":
+            raise InstrumentFault(
+                self._link.who,
+                f"output-off states read back as {states}, expected HIMP;HIMP",
+                remedy="never connect a cell to it: switching off would drive 0 V",
+            )
+
+    def _require_settings(self, compiled: Compiled) -> None:
+        """Read back what protects the cell before it can be energised."""
+        self._require_off_states()
+        limit = "VLIM" if compiled.source == "CURR" else "ILIM"
+        source, level, source_limit, rows = self._link.ask_for(
+            f":SOUR:FUNC?;:SOUR:{compiled.source}?;:SOUR:{compiled.source}:{limit}?"
+            f";:TRAC:POIN? {BUFFER}",
+            _parse_settings,
+        )
+        expected = (compiled.source, compiled.level, compiled.source_limit)
+        if (
+            source != compiled.source
+            or not np.isclose(level, compiled.level, rtol=1e-6, atol=1e-12)
+            or not np.isclose(source_limit, compiled.source_limit, rtol=1e-6)
+            or rows < compiled.records
+        ):
+            raise InstrumentFault(
+                self._link.who,
+                f"settings read back as {(source, level, source_limit)} for {rows} records, "
+                f"expected {expected} for {compiled.records}",
+                remedy="do not start; read its event log",
+            )
+
+    def _read_back(self) -> None:
+        """After a reconnect: the limits that protect a running program must still be there."""
+        if self._compiled is not None and self._started and not self._end:
+            self._require_settings(self._compiled)
+
+    def _forget(self) -> None:
+        """The program before this one is over."""
+        self._compiled, self._loaded, self._started = None, False, False
+        self._index, self._last_row, self._end = 0, None, ""
+
+    def _look(self) -> _Status:
+        return self._link.ask_for(_WITH_EXITS if self._loaded else _WITHOUT_EXITS, _parse_status)
+
+    def _page(self, status: _Status) -> Page:
+        first, last = self._index, status.rows
+        if self._last_row is not None:
+            last = min(last, self._last_row)
+        if last < first:
+            raise InstrumentFault(
+                self._link.who,
+                f"holds {status.rows} records, {first} were read",
+                remedy="it was restarted or cleared: the program is lost",
+            )
+        reason = self._reason(status)
+        if status.trigger.running and not status.output_on:
+            status = self._look()  # it may have ended between the two halves of the reply
+            if status.trigger.running and not status.output_on:
+                reason = "fault"
+            else:
+                return self._page(status)
+        rows = self._rows(first, last)
+        self._index = last
+        state = ProgramState.RUNNING
+        if reason:
+            state, self._end = ProgramState.FINISHED, reason
+        elif not status.trigger.running:
+            state = ProgramState.IDLE
+        current_ma, voltage_v = self._columns(rows)
+        return Page(first, rows[:, 2], current_ma, voltage_v, state, reason, status.output_on)
+
+    def _reason(self, status: _Status) -> EndReason:
+        """How the program ended, from the exits it passed; empty while it runs or has not."""
+        if self._end:
+            return self._end
+        if status.trigger.running or not self._started:
+            return ""
+        if status.limit_exits:
+            return "limit"
+        if status.end_exits:
+            return "end_current" if self._program_mode() == "voltage" else "end_voltage"
+        if status.trigger.state == "ABORTED":
+            return "stopped"
+        return "time" if status.trigger.state == "IDLE" and status.rows else "fault"
+
+    def _program_mode(self) -> str:
+        """Mode of the program; after attaching to a running one, from the instrument."""
+        if not self._mode:
+            self._mode = "voltage" if self._link.ask(":SOUR:FUNC?") == "VOLT" else "current"
+        return self._mode
+
+    def _rows(self, first: int, last: int) -> Floats:
+        """Rows `first` to `last - 1`, counted from 0."""
+        parts = [
+            self._transfer(start + 1, min(start + _ROWS_PER_TRANSFER, last))
+            for start in range(first, last, _ROWS_PER_TRANSFER)
+        ]
+        if not parts:
+            return np.empty((0, 3))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _transfer(self, first: int, last: int) -> Floats:
+        """One binary transfer; it changes nothing, so it is tried again on a new connection."""
+        for attempt in range(1, _TRANSFER_TRIES + 1):
+            try:
+                return self._instrument.read_records(first, last)
+            except ValueError as error:
+                self._link.distrust(str(error))
+                failure = LinkError(self._link.who, str(error), remedy="check the cable")
+            except LinkError as error:
+                failure = error
+            if attempt == _TRANSFER_TRIES:
+                raise failure
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    def _columns(self, rows: Floats) -> tuple[Floats, Floats]:
+        """Current in mA and voltage in V; NaN for an overload."""
+        if len(rows) and np.abs(rows[:, :2]).max() > _OVERLOAD:
+            rows = np.where(np.abs(rows) > _OVERLOAD, np.nan, rows)
+        if not len(rows):
+            return rows[:, 0], rows[:, 1]
+        voltage = self._program_mode() == "voltage"
+        current_a, voltage_v = (rows[:, 0], rows[:, 1]) if voltage else (rows[:, 1], rows[:, 0])
+        return current_a * 1e3, voltage_v
+
+
+def _parse_trigger(reply: str) -> TriggerStatus:
+    try:
+        return parse_trigger_status(reply)
+    except ValueError:
+        raise GarbledReplyError(f"got {reply!r}, expected a trigger state") from None
+
+
+def _parse_bool(reply: str) -> bool:
+    if reply.strip() not in {"0", "1"}:
+        raise GarbledReplyError(f"got {reply!r}, expected 0 or 1")
+    return reply.strip() == "1"
+
+
+def _parse_status(reply: str) -> _Status:
+    """Fields of ``state;state;block;output;rows[;limit exits;end exits]``."""
+    fields = reply.split(";")
+    if len(fields) not in {5, 7} or fields[3] not in {"0", "1"} or not fields[0].isalpha():
+        raise GarbledReplyError(f"got {reply!r}, expected state, output, rows and exits")
+    try:
+        block, rows, *exits = (int(field) for field in (fields[2], *fields[4:]))
+    except ValueError:
+        raise GarbledReplyError(f"got {reply!r}, expected whole numbers") from None
+    limit_exits, end_exits = exits or (0, 0)
+    trigger = TriggerStatus(fields[0], block)
+    return _Status(trigger, fields[3] == "1", rows, limit_exits, end_exits)
+
+
+def _parse_settings(reply: str) -> tuple[str, float, float, int]:
+    try:
+        source, level, limit, rows = reply.split(";")
+        return source.strip(), float(level), float(limit), int(rows)
+    except ValueError:
+        raise GarbledReplyError(f"got {reply!r}, expected function, level, limit, rows") from None
