@@ -30,7 +30,7 @@ MRI_METHODS: dict[str, int] = {"flash2d": 2}
 class BackToBack(StrictModel):
     """One exposure after the other, from start to end."""
 
-    back_to_back: Annotated[Literal[True], Choice("true", (True,))]
+    back_to_back: Annotated[Literal[True], Choice("the word", (True,))]
 
 
 class EverySeconds(StrictModel):
