@@ -1,0 +1,129 @@
+"""HDF5 files of frames: their layout, and reading them, torn by a crash or not.
+
+Layout (NeXus: NXroot, NXentry, NXdata)::
+
+    /entry                  title = run uid, simulated = true | false | unknown
+    /entry/data             signal = data, axes = [t_start, ., .]
+    /entry/data/data        (frames, lines, columns), one chunk per frame
+    /entry/data/<scalar>    (frames,), one value per frame, with units
+
+While a run is open its files are in HDF5's single-writer-multiple-reader mode, so that others can
+read them, and so that what was flushed can be read after the writer was killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.errors import RecordError
+
+DATASET = "/entry/data/data"
+"""Where the frames are in their file."""
+
+UNITS = (("_mah", "mA*h"), ("_ma", "mA"), ("_v", "V"), ("_s", "s"), ("_celsius", "degC"))
+"""Suffix of a scalar's name and the unit it stands for, in the form that NeXus takes."""
+
+
+def scalar_dataset(name: str) -> tuple[str, str]:
+    """Name of a scalar's dataset and its units: ``t_start_s`` is ``t_start`` in ``s``."""
+    for suffix, units in UNITS:
+        if name.endswith(suffix):
+            return name.removesuffix(suffix), units
+    return name, ""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """A file of frames for reading, whether it is finished, being written or torn.
+
+    Raises:
+        RecordError: It is none of these.
+    """
+    try:
+        file = _open(path)
+    except OSError as error:
+        raise RecordError(
+            f"frames {path.parent.name}/{path.name}",
+            f"cannot be opened: {str(error).splitlines()[0]}",
+            remedy="`operando recover` keeps what can be read",
+        ) from error
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+def _open(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError:
+        # the mark of a writer is still on it: it is open now, or its writer was killed
+        return h5py.File(path, "r", libver="latest", swmr=True, locking=False)
+
+
+def is_marked_open(path: Path) -> bool:
+    """Whether a file carries the mark of a writer, so that it opens only for shared reading."""
+    try:
+        h5py.File(path, "r", locking=False).close()
+    except OSError:
+        return True
+    return False
+
+
+class FrameReader:
+    """Frames of one stream; each access opens the file, reads and closes it.
+
+    Args:
+        path: The file.
+
+    Raises:
+        RecordError: The file cannot be opened, or holds no frames.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with opened(path) as file:
+            self._shape = tuple(int(n) for n in _dataset(file, path).shape)
+            self.simulated = str(file["entry"].attrs.get("simulated", "unknown"))
+
+    def __len__(self) -> int:
+        return self._shape[0]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(frames, lines, columns) when the reader was made."""
+        return self._shape
+
+    def __getitem__(self, index: int | slice) -> npt.NDArray[Any]:
+        """One frame, shape (lines, columns), or several, shape (n, lines, columns)."""
+        if isinstance(index, int):
+            index = range(len(self))[index]
+        with opened(self.path) as file:
+            return np.asarray(_dataset(file, self.path)[index])
+
+    def __iter__(self) -> Iterator[npt.NDArray[Any]]:
+        return (self[k] for k in range(len(self)))
+
+    def scalars(self) -> dict[str, npt.NDArray[np.float64]]:
+        """Values beside the frames by dataset name, each of shape (frames,)."""
+        with opened(self.path) as file:
+            group = _dataset(file, self.path).parent
+            names = [name for name in group if name != "data"]
+            return {name: np.asarray(group[name][: len(self)], dtype=float) for name in names}
+
+
+def _dataset(file: h5py.File, path: Path) -> Any:
+    if DATASET not in file:
+        raise RecordError(
+            f"frames {path.parent.name}/{path.name}",
+            f"has no {DATASET}",
+            remedy="it was not written by this program",
+        )
+    return file[DATASET]
