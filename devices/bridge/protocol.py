@@ -162,15 +162,20 @@ class Session:
             command = self._find(header.upper())
             reply = command.run(*_arguments(command, argument))
         except Refusal as refusal:
-            self._record(refusal)
-            return b"!" + refusal.entry().encode() if query else None
+            return self._refused(refusal, query=query)
         return _encode(reply) if query else None
 
     def fail(self, message: bytes, refusal: Refusal) -> bytes | None:
-        """Record a failure of the plug-in; a query is told at once."""
+        """Answer a line on which the plug-in itself failed."""
+        header = message.strip(b" ").partition(b" ")[0]
+        return self._refused(refusal, query=header.endswith(b"?"))
+
+    def _refused(self, refusal: Refusal, *, query: bool) -> bytes | None:
+        """A query is told at once; a command's error waits in the queue."""
+        if query:
+            return b"!" + refusal.entry().encode()
         self._record(refusal)
-        query = message.strip(b" ").partition(b" ")[0].endswith(b"?")
-        return b"!" + refusal.entry().encode() if query else None
+        return None
 
     def _find(self, header: str) -> Command:
         if header in self._open:

@@ -154,8 +154,10 @@ class CommandSet:
             command = self._find(header)
             reply = command.run(*_arguments(command, argument))
         except CommandError as error:
+            if query:
+                return b"!" + error.entry().encode()
             self.record(error)
-            return b"!" + error.entry().encode() if query else None
+            return None
         return reply.encode("ascii") if isinstance(reply, str) else reply
 
     def _find(self, header: str) -> Command:

@@ -19,8 +19,16 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.clock import EPOCH_S
+from sim.errors import SimulationError
+from sim.images.mri import FlashImager
 from sim.instruments.bridge_protocol import CommandError, CommandSet, block, json_line
-from sim.instruments.mri_settings import PUBLISHED_FLASH_2D, duration_s, updated
+from sim.instruments.mri_settings import (
+    PUBLISHED_FLASH_2D,
+    duration_s,
+    flash_settings,
+    updated,
+)
+from sim.samples.geometry import PelletGeometry
 from sim.world import World
 
 
@@ -28,14 +36,19 @@ class Imager(Protocol):
     """Makes the image of a sample with one set of settings."""
 
     def frame(
-        self, layers_umol_per_cm2: npt.NDArray[np.float64], index: int
+        self, layers_umol_per_cm2: npt.NDArray[np.float64], frame_index: int
     ) -> npt.NDArray[np.float32]:
-        """Image (lines z, columns x) of metal per layer, with the noise of frame `index`."""
+        """Image (lines z, columns x) of metal per layer, with the noise of one frame."""
         ...
 
 
 ImagerFactory = Callable[[Mapping[str, Any]], Imager]
 """Makes the imager for the settings as the console reads them back."""
+
+
+def flash_imagers(geometry: PelletGeometry, seed: int) -> ImagerFactory:
+    """Imagers of one pellet cell; `seed` is the sample's, for speckle and noise."""
+    return lambda settings: FlashImager(geometry, flash_settings(settings), seed)
 
 
 @dataclass
@@ -186,7 +199,12 @@ class SimulatedMriConsole:
 
     def _configure(self, changes: dict[str, Any]) -> None:
         self._refuse_busy(-221)
-        self._settings = updated(self._settings, changes)
+        settings = updated(self._settings, changes)
+        try:
+            self._imager(settings)
+        except SimulationError as error:
+            raise CommandError(-222, str(error)) from error
+        self._settings = settings
 
     def _arm(self) -> None:
         self._refuse_busy(-213)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sim.images.mri import FlashSettings, expected_duration_s
 from sim.instruments.bridge_protocol import CommandError
 
 PUBLISHED_FLASH_2D: Mapping[str, Any] = {
@@ -84,7 +85,7 @@ CHECKS: Mapping[str, Check] = {
     "averages": _integer(1, 1_000_000),
     "repetitions": _integer(1, 10_000),
     "dummy_scans": _integer(0, 100_000),
-    "matrix": _pair(_integer(2, 1024)),
+    "matrix": _pair(_integer(2, 256)),
     "fov_mm": _pair(_number(1.0, 200.0)),
     "slice_thickness_mm": _number(0.0, 100.0),
     "nucleus": _choice("7Li"),
@@ -113,12 +114,21 @@ def updated(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
     return result
 
 
-def duration_s(settings: Mapping[str, Any]) -> float:
-    """Time from trigger to last echo, s.
+def flash_settings(settings: Mapping[str, Any]) -> FlashSettings:
+    """The same settings as the imager wants them."""
+    return FlashSettings(
+        tr_s=settings["tr_s"],
+        te_s=settings["te_s"],
+        flip_angle_deg=settings["flip_angle_deg"],
+        averages=settings["averages"],
+        repetitions=settings["repetitions"],
+        dummy_scans=settings["dummy_scans"],
+        matrix=tuple(settings["matrix"]),
+        fov_mm=tuple(settings["fov_mm"]),
+        frequency_mhz=settings["frequency_mhz"],
+    )
 
-    TR x (phase lines x averages x repetitions + dummy scans). The 2D frame of Liu et al. gives
-    0.3 x 52 x 1024 = 15,974.4 s = 4.437 h ("4.5 h").
-    """
-    lines = settings["matrix"][1]
-    scans = lines * settings["averages"] * settings["repetitions"] + settings["dummy_scans"]
-    return float(settings["tr_s"] * scans)
+
+def duration_s(settings: Mapping[str, Any]) -> float:
+    """Time from trigger to last echo, s: `sim.images.mri.expected_duration_s`."""
+    return expected_duration_s(flash_settings(settings))

@@ -33,6 +33,7 @@ class Relay:
             "OUTPut?": Command(lambda: int(self.on)),
             "PICTure?": Command(lambda: bytes(range(256))),
             "FAULt?": Command(self._fault),
+            "FAULt": Command(self._fault),
         }
 
     def _set(self, value):
@@ -152,6 +153,7 @@ def test_a_plugin_that_raises_is_an_error_and_the_connection_lives():
         client = await Client.connect(port)
         expected = "-240,\"Hardware error;plug-in: RuntimeError: the 'driver' is gone\""
         assert await client.ask("FAUL?") == "!" + expected
+        await client.tell("FAUL")
         assert await client.ask("SYST:ERR?") == expected
         await client.close()
 
