@@ -14,7 +14,6 @@ The faults of plain PyMeasure on PyVISA-py that this answers are shown one by on
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,10 +36,6 @@ from devices.transcript import Transcript
 __all__ = ["Link", "LinkCounters", "StrictInstrumentMixin", "open_link"]
 
 T = TypeVar("T")
-
-BUDGET_FACTOR = 1.5
-"""A transaction, reconnect included, may take this many reply timeouts: with the default timeout
-of 1 s, the 1.5 s that the engine's heartbeat allows."""
 
 
 class Link(Session):
@@ -310,14 +305,13 @@ def open_link(
         LinkError: Nobody listens or answers, or a setting is out of range.
         IdentityError: Another instrument answers than `expect` says.
     """
-    budget_s = BUDGET_FACTOR * timeout_s if budget_s is None and timeout_s else budget_s
     settings = LinkSettings(
         resource=resource,
         who=who,
         expect=expect,
         visa_library="@py" if visa_library is None else visa_library,
         timeout_s=timeout_s,
-        budget_s=math.nan if budget_s is None else budget_s,
+        budget_s=budget_s,
         read_termination=read_termination,
         write_termination=write_termination,
         min_spacing_s=min_spacing_s,

@@ -20,6 +20,10 @@ from devices.transcript import Transcript
 
 T = TypeVar("T")
 
+BUDGET_FACTOR = 1.5
+"""A transaction, reconnect included, may take this many reply timeouts: with the default timeout
+of 1 s, the 1.5 s that the engine's heartbeat allows."""
+
 MAX_SPACING_S = 0.2
 """Longest spacing between commands: waiting longer would starve the engine's loop."""
 
@@ -56,7 +60,7 @@ class LinkSettings:
     expect: str | None
     visa_library: Any
     timeout_s: float
-    budget_s: float
+    budget_s: float | None
     read_termination: str
     write_termination: str
     min_spacing_s: float
@@ -65,12 +69,17 @@ class LinkSettings:
 
     def __post_init__(self) -> None:
         self._require("timeout_s", self.timeout_s, 1e-3, 600.0)
-        self._require("budget_s", self.budget_s, self.timeout_s, 3600.0)
+        self._require("budget_s", self.transaction_s, self.timeout_s, 3600.0)
         self._require("min_spacing_s", self.min_spacing_s, 0.0, MAX_SPACING_S)
         if not self.read_termination:
             raise LinkError(
                 self.who, "read_termination is empty", remedy="say what ends a reply, e.g. '\\n'"
             )
+
+    @property
+    def transaction_s(self) -> float:
+        """Time for a whole transaction, s."""
+        return BUDGET_FACTOR * self.timeout_s if self.budget_s is None else self.budget_s
 
     def _require(self, name: str, value: Any, low: float, high: float) -> None:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -153,7 +162,7 @@ class Session:
     def close(self) -> None:
         """Close the link for good; idempotent."""
         self._closed = True
-        held = self._lock.acquire(timeout=self._settings.budget_s)
+        held = self._lock.acquire(timeout=self._settings.transaction_s)
         try:
             self.distrust("the link is closed")
             if self._transcript is not None:
@@ -165,7 +174,7 @@ class Session:
     @contextmanager
     def _exclusively(self, budget_s: float | None) -> Iterator[None]:
         """Hold the lock; the outermost holder starts the budget of the transaction."""
-        budget_s = self._settings.budget_s if budget_s is None else budget_s
+        budget_s = self._settings.transaction_s if budget_s is None else budget_s
         if not self._lock.acquire(timeout=budget_s):
             raise self._error(
                 f"busy for more than {budget_s:g} s with another thread's transaction",
