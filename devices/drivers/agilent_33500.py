@@ -10,7 +10,7 @@ Verified on hardware: no.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from pymeasure.instruments.agilent import Agilent33500 as UpstreamAgilent33500
 
@@ -30,6 +30,10 @@ class Agilent33500(StrictInstrumentMixin, UpstreamAgilent33500):
         name: Name for messages.
         **kwargs: As for `pymeasure.instruments.Instrument`.
     """
+
+    text_queries: ClassVar[frozenset[str]] = frozenset(
+        {"FUNC?", "VOLT:UNIT?", "FUNC:PULS:HOLD?", "BURS:MODE?", "TRIG:SOUR?"}
+    )
 
     def __init__(self, adapter: Any, name: str = "Agilent 33500", **kwargs: Any) -> None:
         super().__init__(adapter, name, **kwargs)

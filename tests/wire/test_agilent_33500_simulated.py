@@ -201,10 +201,14 @@ def test_it_says_that_it_is_simulated():
 HEADERS = st.sampled_from([b"FREQ ", b"VOLT:HIGH ", b"OUTP:LOAD ", b"SOUR9:FREQ ", b"*TRG;", b""])
 
 
+@pytest.fixture(scope="module")
+def lasting():
+    return Bench(strict=False)
+
+
 @settings(max_examples=1000, deadline=None)
 @given(HEADERS, st.one_of(st.binary(max_size=100), st.text(max_size=60).map(str.encode)))
-def test_no_bytes_crash_the_generator(header, rest):
-    bench = Bench(strict=False)
-    reply = bench.generator.answer(header + rest)
+def test_no_bytes_crash_the_generator(lasting, header, rest):
+    reply = lasting.generator.answer(header + rest)
     assert reply is None or isinstance(reply, bytes)
-    assert bench.say("*IDN?").startswith("Agilent")
+    assert lasting.say("*IDN?").startswith("Agilent")
