@@ -95,9 +95,7 @@ def _frames(cell: LlzoCell, until_s: float) -> tuple[np.ndarray, np.ndarray, np.
     layers = np.array(
         [cell.mean_layers_umol_per_cm2(k * FRAME_S, (k + 1) * FRAME_S) for k in range(count)]
     )
-    rates = savgol_filter(
-        layers, 7, 2, deriv=1, delta=FRAME_S / DAY_S, axis=0, mode="interp"
-    )
+    rates = savgol_filter(layers, 7, 2, deriv=1, delta=FRAME_S / DAY_S, axis=0, mode="interp")
     return (np.arange(count) + 0.5) * FRAME_S / DAY_S, layers, rates
 
 
@@ -148,9 +146,7 @@ def test_two_days_leave_weak_and_mossy_metal(small, short_s):
     assert small.crystalline_fraction(short_s) == pytest.approx(0.87, abs=0.005)
 
 
-@pytest.mark.parametrize(
-    ("density", "days", "throughput"), [(0.5, 3.60, 37.0), (0.1, 7.59, 15.62)]
-)
+@pytest.mark.parametrize(("density", "days", "throughput"), [(0.5, 3.60, 37.0), (0.1, 7.59, 15.62)])
 def test_large_cell_shorts(density, days, throughput):
     cell = reverse(LlzoCell.from_preset("insitu_8p9"), density, (days + 0.1) * DAY_S)
     short_s = cell.short_time_s((days + 0.1) * DAY_S)
