@@ -206,16 +206,24 @@ class BridgeMriConsole:
     Args:
         link: Open link to the bridge.
         token: Token shared with the agent; None where it needs none.
+        trigger_mode: What begins an armed acquisition: ``per_scan`` one pulse, ``off`` the arming
+            itself; None leaves the console as it is.
 
     Raises:
+        NotReachedError: The console is busy with another trigger mode.
         IdentityError: The agent wants a token, does not accept this one, or cannot prove it.
     """
 
-    def __init__(self, link: Link, *, token: str | None = None) -> None:
+    def __init__(
+        self, link: Link, *, token: str | None = None, trigger_mode: str | None = None
+    ) -> None:
         self._link, self._token = link, token
         self.driver = ConsoleBridge(link.adapter, link.who)
         with link.transaction():
             self._greet()
+            held = self.driver.settings.get("trigger_mode")
+        if trigger_mode is not None and trigger_mode != held:
+            self.configure({"trigger_mode": trigger_mode})
         link.on_reconnect(self._greet)
 
     def identity(self) -> Identity:

@@ -99,7 +99,7 @@ class SimulatedMriConsole:
         imager: Makes the imager for some settings.
         cable: Name of the cable at the trigger input.
         serial: Third field of ``*IDN?``; begins with ``SIM-``.
-        clock_offset_s: How far the console's clock is ahead of the world's, s.
+        clock_offset_s: What the console's clock (Unix s) shows when the world begins.
         preparation_s: Time from ``ACQ:ARM`` until triggers are accepted (state ``armed``), s.
         reconstruction_s: Time from the last echo to the image, s.
         strict: Raise `sim.errors.UnknownCommand` at an undefined header.
@@ -112,7 +112,7 @@ class SimulatedMriConsole:
         *,
         cable: str = "ttl",
         serial: str = "SIM-MRI-0001",
-        clock_offset_s: float = 0.0,
+        clock_offset_s: float = EPOCH_S,
         preparation_s: float = 0.0,
         reconstruction_s: float = 2.0,
         strict: bool = True,
@@ -300,4 +300,4 @@ class SimulatedMriConsole:
         return self._imagers[key]
 
     def _console_time(self, t_s: float) -> float:
-        return EPOCH_S + t_s + self._clock_offset_s
+        return self._clock_offset_s + t_s

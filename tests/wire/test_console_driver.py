@@ -173,10 +173,21 @@ def test_busy_aborted_and_failed_are_told(bench):
 
 
 def test_the_clock_is_the_consoles_own():
-    bench = Bench(clock_offset_s=12.5)
+    bench = Bench(clock_offset_s=EPOCH_S + 12.5)
     bench.now_s = 100.0
     assert bench.console.time() == EPOCH_S + 112.5
     bench.link.close()
+
+
+def test_a_console_without_a_trigger_cable_starts_when_armed(bench):
+    console = BridgeMriConsole(bench.link, trigger_mode="off")
+    console.configure(SHORT)
+    console.arm()
+    assert console.status().state is ConsoleState.ACQUIRING
+    again = BridgeMriConsole(bench.link, trigger_mode="off")
+    assert again.status().state is ConsoleState.ACQUIRING
+    with pytest.raises(NotReachedError, match="experiment 1 is acquiring"):
+        BridgeMriConsole(bench.link, trigger_mode="per_scan")
 
 
 def test_a_status_is_one_query_and_one_line(bench):

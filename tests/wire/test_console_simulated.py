@@ -268,7 +268,7 @@ def test_a_busy_console_refuses(bench, line):
 
 
 def test_the_console_has_its_own_clock():
-    bench = Bench(clock_offset_s=-3.25)
+    bench = Bench(clock_offset_s=EPOCH_S - 3.25)
     bench.now_s = 1000.0
     assert float(bench.say("SYST:TIME?")) == EPOCH_S + 1000.0 - 3.25
     bench.say('ACQ:CONF {"trigger_mode": "off"}')
