@@ -208,17 +208,28 @@ class Keithley2450(StrictInstrumentMixin, UpstreamKeithley2450):
         Raises:
             ValueError: What came is no such block.
         """
-        rows = last - first + 1
-        self.write(f':TRAC:DATA? {first},{last},"defbuffer1",READ,SOUR,REL')
-        size = len(_HEAD) + rows * _BYTES_PER_ROW
-        data = self.read_bytes(size + len(_TAIL))
-        if len(data) != size + 1 or data[:2] != _HEAD or data[-1:] != _TAIL:
-            raise ValueError(
-                f"{self.name}: got {len(data)} bytes from {data[:2]!r}, expected {_HEAD!r}, "
-                f"{rows} rows and a new line"
-            )
-        numbers = np.frombuffer(data, dtype="<f8", count=rows * _COLUMNS, offset=len(_HEAD))
-        return numbers.reshape(rows, _COLUMNS)
+        command, size = records_query(first, last)
+        self.write(command)
+        return parse_records(self.read_bytes(size))
+
+
+def records_query(first: int, last: int) -> tuple[str, int]:
+    """Query for readings `first` to `last` of the default buffer, and the size of its reply."""
+    size = len(_HEAD) + (last - first + 1) * _BYTES_PER_ROW + len(_TAIL)
+    return f':TRAC:DATA? {first},{last},"defbuffer1",READ,SOUR,REL', size
+
+
+def parse_records(data: bytes) -> npt.NDArray[np.float64]:
+    """Rows of reading, source value and time out of the reply to `records_query`.
+
+    Raises:
+        ValueError: It is no such block.
+    """
+    rows, extra = divmod(len(data) - len(_HEAD) - len(_TAIL), _BYTES_PER_ROW)
+    if extra or not data.startswith(_HEAD) or not data.endswith(_TAIL):
+        raise ValueError(f"got {len(data)} bytes, {data[:2]!r} to {data[-1:]!r}, expected #0, rows")
+    numbers = np.frombuffer(data, dtype="<f8", count=rows * _COLUMNS, offset=len(_HEAD))
+    return numbers.reshape(rows, _COLUMNS)
 
 
 def parse_trigger_status(reply: str) -> TriggerStatus:

@@ -17,7 +17,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from devices.drivers.keithley_2450 import Keithley2450, TriggerStatus, parse_trigger_status
+from devices.drivers.keithley_2450 import (
+    Keithley2450,
+    TriggerStatus,
+    parse_records,
+    parse_trigger_status,
+    records_query,
+)
 from devices.drivers.keithley_2450_program import (
     BUFFER,
     CAPABILITIES,
@@ -328,9 +334,11 @@ class Keithley2450Backend:
 
     def _transfer(self, first: int, last: int) -> Floats:
         """One binary transfer; it changes nothing, so it is tried again on a new connection."""
+        command, size = records_query(first, last)
         for attempt in range(1, _TRANSFER_TRIES + 1):
             try:
-                return self._instrument.read_records(first, last)
+                self._link.write(command)
+                return parse_records(self._link.read_bytes(size))
             except ValueError as error:
                 self._link.distrust(str(error))
                 failure = LinkError(self._link.who, str(error), remedy="check the cable")

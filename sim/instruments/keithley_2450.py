@@ -15,6 +15,7 @@ changing the buffer's size clears it; a reading with the relay open is not a num
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -47,7 +48,7 @@ from sim.instruments.scpi import (
 )
 from sim.instruments.smu_buffer import ReadingBuffer
 from sim.instruments.smu_meter import CURRENT, NOT_A_NUMBER, VOLTAGE, Meter, NoiseStream
-from sim.instruments.smu_output import OPEN, Drive, OutputStage
+from sim.instruments.smu_output import OutputStage
 from sim.instruments.smu_trigger_model import TriggerModel
 from sim.world import Floats, Terminals, World
 
@@ -56,7 +57,8 @@ DEFAULT_ROWS = 10_000
 """Capacity of a default buffer after a reset (page 6-115)."""
 
 _MAINS_HZ = 50.0
-_OFF_LIMIT = 0.1
+_INSTANT_S = 1e-6
+"""Times closer than this are the same: rounding of a sum must not cost a look at the cell."""
 
 
 class Keithley2450(ScpiInstrument):
@@ -84,6 +86,7 @@ class Keithley2450(ScpiInstrument):
         self._meters = {"CURR": Meter(CURRENT), "VOLT": Meter(VOLTAGE)}
         self._now_s = world.now()
         self._programs = 0
+        self._noise = NoiseStream(world.seed, instrument)
         self.stage = OutputStage(world.sample)
         self.trigger = TriggerModel(self)
         self.buffers = {name: ReadingBuffer(DEFAULT_ROWS) for name in ("defbuffer1", "defbuffer2")}
@@ -104,9 +107,13 @@ class Keithley2450(ScpiInstrument):
             return
         if self.trigger.running:
             self.trigger.advance(t_s)
-        if t_s > self._now_s:
+        if t_s > self._now_s + _INSTANT_S and not self._known_until(t_s):
             self.stage.check(t_s)
-            self._now_s = t_s
+        self._now_s = max(self._now_s, t_s)
+
+    def _known_until(self, t_s: float) -> bool:
+        """Whether the trigger model has looked beyond `t_s` and found no limit reached."""
+        return self.trigger.running and t_s <= self.trigger.holds_until()
 
     @property
     def now_s(self) -> float:
@@ -158,6 +165,11 @@ class Keithley2450(ScpiInstrument):
         normal = self._noise.normal(self.trigger.readings, len(times_s))
         return (*self._read(seen, normal), valid)
 
+    def conditions(self) -> tuple[float, ...]:
+        """What the sample's future depends on: what is applied, temperature and pressure."""
+        world = self.world
+        return (self.stage.changes, world.temperature_celsius, world.stack_pressure_mpa)
+
     def keep(self, buffer: str, times_s: Floats, readings: Floats, sources: Floats) -> None:
         """Store readings."""
         t_s = float(times_s[-1])
@@ -185,34 +197,12 @@ class Keithley2450(ScpiInstrument):
         """Turn the source on, or off into its output-off state."""
         self._now_s = max(self._now_s, t_s)
         self._output_on = on
-        self.stage.drive(self._now_s, self._drive_on() if on else self._drive_off())
+        self.stage.drive(self._now_s, self.settings.drive_on() if on else self.settings.drive_off())
 
     @property
     def output_on(self) -> bool:
         """Whether the output is on."""
         return self._output_on
-
-    def _drive_on(self) -> Drive:
-        source = self.settings.source[self.settings.function]
-        if self.settings.function == "CURR":
-            return Drive("current", source.level * 1e3, source.limit)
-        return Drive("voltage", source.level, source.limit * 1e3)
-
-    def _drive_off(self) -> Drive:
-        """Output-off states, pages 2-82 to 2-83 and 6-31 to 6-32."""
-        state = self.settings.source[self.settings.function].off_state
-        if state == "HIMP":
-            return OPEN
-        if state == "GUAR":
-            return Drive("current", 0.0, _OFF_LIMIT * self._present_range("VOLT"))
-        part = 1.0 if state == "ZERO" else _OFF_LIMIT
-        return Drive("voltage", 0.0, part * self._present_range("CURR") * 1e3)
-
-    def _present_range(self, quantity: str) -> float:
-        source = self.settings.source[quantity]
-        if self.settings.function != quantity:
-            return self.settings.sense[quantity].range
-        return SCALES[quantity].range_for(source.level) if source.auto_range else source.range
 
     def _read(self, seen: Terminals, normal: Floats) -> tuple[Floats, Floats]:
         """Reading of the measure function and value of the source, with noise, in A, V or ohm."""
@@ -222,10 +212,11 @@ class Keithley2450(ScpiInstrument):
         if not self._output_on and source.off_state == "HIMP":
             nothing = np.full(len(normal), NOT_A_NUMBER)
             return nothing, nothing
-        factor = self._noise_factor / float(np.sqrt(sense.nplc))
-        sources: Floats = np.full(len(normal), source.level)
+        factor = self._noise_factor / math.sqrt(sense.nplc)
         if source.readback:
             sources = self._meters[function].read(true[function], normal[:, 1], factor, None)
+        else:
+            sources = np.full(len(normal), source.level)
         if measured == "RES":
             with np.errstate(divide="ignore", invalid="ignore"):
                 return np.nan_to_num(true["VOLT"] / true["CURR"], nan=NOT_A_NUMBER), sources

@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 
 from sim.instruments.scpi import number
 from sim.instruments.smu_meter import CURRENT, VOLTAGE
+from sim.instruments.smu_output import OPEN, Drive
 
 SCALES = {"CURR": CURRENT, "VOLT": VOLTAGE}
 NAMES = {"CURR": "CURRent", "VOLT": "VOLTage", "RES": "RESistance"}
 """Functions by their short form."""
+
+_OFF_LIMIT = 0.1
+"""Part of full scale that limits the source in the NORMAL and GUARD output-off states."""
 
 
 @dataclass
@@ -53,6 +57,29 @@ class Settings:
     sense: dict[str, Sense] = field(
         default_factory=lambda: {"CURR": Sense(1e-4), "VOLT": Sense(0.02), "RES": Sense(200.0)}
     )
+
+    def drive_on(self) -> Drive:
+        """What the output does while it is on; mA and V."""
+        source = self.source[self.function]
+        if self.function == "CURR":
+            return Drive("current", source.level * 1e3, source.limit)
+        return Drive("voltage", source.level, source.limit * 1e3)
+
+    def drive_off(self) -> Drive:
+        """What it does while it is off: output-off states, pages 2-82 to 2-83, 6-31 to 6-32."""
+        state = self.source[self.function].off_state
+        if state == "HIMP":
+            return OPEN
+        if state == "GUAR":
+            return Drive("current", 0.0, _OFF_LIMIT * self._present_range("VOLT"))
+        part = 1.0 if state == "ZERO" else _OFF_LIMIT
+        return Drive("voltage", 0.0, part * self._present_range("CURR") * 1e3)
+
+    def _present_range(self, quantity: str) -> float:
+        source = self.source[quantity]
+        if self.function != quantity:
+            return self.sense[quantity].range
+        return SCALES[quantity].range_for(source.level) if source.auto_range else source.range
 
 
 def show(value: float | str) -> str:

@@ -119,11 +119,20 @@ def short_form(name: str) -> str:
     return "".join(letter for letter in name if not letter.islower())
 
 
-def split(text: str, separator: str) -> Iterator[str]:
+def split(text: str, separator: str) -> list[str]:
     """Split outside quotes."""
-    if '"' not in text and "'" not in text:
-        yield from text.split(separator)
-        return
+    parts = text.split(separator)
+    if len(parts) == 1 or not ('"' in text or "'" in text):
+        return parts
+    one_kind = not ('"' in text and "'" in text)
+    mark = '"' if '"' in text else "'"
+    if one_kind and not any(part.count(mark) % 2 for part in parts):
+        return parts
+    return list(_split_slowly(text, separator))
+
+
+def _split_slowly(text: str, separator: str) -> Iterator[str]:
+    """Letter by letter, for separators inside quotes."""
     quote, start = "", 0
     for index, letter in enumerate(text):
         if quote:

@@ -9,6 +9,7 @@ _READING, _SOURCE, _TIME = 0, 1, 2
 _FIRST_ROWS = 1024
 
 Rows = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
 
 
 class ReadingBuffer:
@@ -74,7 +75,10 @@ class ReadingBuffer:
         if self._written == 0:
             self._t_first_s = float(times_s[0])
         self._grow(min(self._written + count, self._capacity))
-        places = (self._written + np.arange(count)) % self._capacity
+        start = self._written % self._capacity
+        places: slice | Places = slice(start, start + count)
+        if start + count > self._capacity:
+            places = (start + np.arange(count)) % self._capacity
         self._rows[places, _READING] = readings[:count]
         self._rows[places, _SOURCE] = sources[:count]
         self._rows[places, _TIME] = times_s[:count] - self._t_first_s

@@ -58,6 +58,7 @@ class Meter:
 
     def __init__(self, scale: Scale) -> None:
         self._tops = np.array(scale.ranges) * _FULL_SCALE
+        self._top = float(self._tops[-1])
         self._noise = np.array([*scale.noise, scale.noise[-1]])
 
     def read(
@@ -74,9 +75,9 @@ class Meter:
         size = np.abs(true) if fixed_range is None else np.full(true.shape, fixed_range)
         places = self._tops.searchsorted(size)
         readings: Floats = true + normal * (self._noise[places] * noise_factor)
-        top = self._tops[-1] if fixed_range is None else fixed_range * _FULL_SCALE
-        within = np.abs(readings) <= top
-        if not within.all():
+        top = self._top if fixed_range is None else fixed_range * _FULL_SCALE
+        if not (-top <= readings.min() and readings.max() <= top):
+            within = np.abs(readings) <= top
             readings = np.where(within, readings, np.copysign(OVERFLOW, readings))
             readings[np.isnan(true)] = NOT_A_NUMBER
         return readings

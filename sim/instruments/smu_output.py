@@ -63,6 +63,12 @@ class OutputStage:
         self._clamp = 0
         self._checked_s = 0.0
         self._switches = 0
+        self._changes = 0
+
+    @property
+    def changes(self) -> int:
+        """How often what is applied has changed."""
+        return self._changes
 
     @property
     def clamped(self) -> bool:
@@ -130,6 +136,7 @@ class OutputStage:
 
     def _apply(self, t_s: float) -> None:
         drive = self._drive
+        self._changes += 1
         quantity, value = drive.quantity, drive.level
         if self._clamp:
             quantity, value = drive.other(), self._clamp * drive.limit

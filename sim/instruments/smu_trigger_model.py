@@ -4,12 +4,16 @@ Blocks execute in no time; a measurement takes the time at which it starts and t
 cannot start before `aperture_s` has passed. A loop of the shape *wait for a timer, measure,
 branch on limits, count* is evaluated for all due events at once, with the same result as block
 by block: rows up to the first branch or clamp are kept, everything after it is looked at anew.
+
+Such a loop is also looked at before its rows are due, because asking the sample for 200 rows at
+once costs hardly more than for three. Those rows are stored when they are due, and thrown away
+when the conditions change: a sample changes only by what its source-measure unit applies, and
+by temperature and pressure.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -29,10 +33,13 @@ from sim.instruments.smu_trigger_blocks import (
     Timer,
     Wait,
 )
+from sim.instruments.smu_trigger_loop import Ahead, Loop, find_loop, first_hit, meets
 from sim.world import Floats
 
 _MOST_STEPS_PER_ADVANCE = 200_000
 _MOST_ROWS_AT_ONCE = 200_000
+_MOST_ROWS_AHEAD = 256
+_AHEAD_S = 3600.0
 _EARLY_S = 1e-6
 _WAITING_AFTER_S = 0.1
 
@@ -53,6 +60,10 @@ class Host(Protocol):
         """Store readings that were looked at."""
         ...
 
+    def conditions(self) -> tuple[float, ...]:
+        """What must not change while rows looked at beforehand are to hold."""
+        ...
+
     def switch_output(self, t_s: float, *, on: bool) -> None:
         """Turn the source on or off."""
         ...
@@ -71,18 +82,6 @@ class Host(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class _Loop:
-    """A loop that can be evaluated for many timer events at once."""
-
-    timer: int
-    buffer: str
-    branches: tuple[LimitBranch, ...]
-    counter: int
-    count: int
-    after: int
-
-
 class TriggerModel:
     """Blocks 1 to n, four timers, and where execution stands.
 
@@ -92,7 +91,8 @@ class TriggerModel:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._readings = 0
+        self._readings = self._measured = 0
+        self._ahead: Ahead | None = None
         self.reset_timers()
         self.load_empty()
 
@@ -101,7 +101,7 @@ class TriggerModel:
         self.blocks: dict[int, Block] = {}
         self.state = "EMPTY"
         self._position = 0
-        self._loops: dict[int, _Loop | None] = {}
+        self._loops: dict[int, Loop | None] = {}
         self._counts: dict[int, int] = {}
 
     def reset_timers(self) -> None:
@@ -125,6 +125,13 @@ class TriggerModel:
         """Readings made since it was started: the index of the next one's noise."""
         return self._readings
 
+    def holds_until(self) -> float:
+        """Time until which it is known that no limit of the source is reached, s."""
+        ahead = self._ahead
+        if ahead is None or not ahead.rows or ahead.key != self._host.conditions():
+            return -math.inf
+        return float(ahead.times_s[ahead.rows - 1])
+
     def describe_state(self, t_s: float) -> str:
         """Reply to ``TRIGger:STATe?``: state twice and the last block (page 6-166)."""
         state = self.state
@@ -145,6 +152,7 @@ class TriggerModel:
         """Start at block 1."""
         self._counts = {}
         self._readings = 0
+        self._ahead = None
         self._now_s = self._entered_s = t_s
         self._ready_s = -math.inf
         self._last_reading = math.nan
@@ -176,7 +184,7 @@ class TriggerModel:
                 return
 
     def _enter(self, number: int) -> None:
-        self._position, self._entered_s = number, self._now_s
+        self._position, self._entered_s, self._measured = number, self._now_s, 0
 
     def _step(self, block: Block, until_s: float) -> bool:
         """Execute one block, or a whole loop; False if it must wait beyond `until_s`."""
@@ -192,7 +200,7 @@ class TriggerModel:
         elif isinstance(block, Counter):
             following = self._count(block)
         elif isinstance(block, LimitBranch):
-            following = block.target if _meets(block, self._last_reading) else following
+            following = block.target if meets(block, self._last_reading) else following
         else:
             self._act(block)
         self._enter(following)
@@ -239,15 +247,15 @@ class TriggerModel:
         start_s = max(self._now_s, self._ready_s)
         if start_s > until_s:
             return False
-        self._now_s = start_s
-        done_s = start_s
-        for index in range(block.count):
-            done_s = start_s + index * self._host.aperture_s
-            times = np.array([done_s])
-            readings, sources, _ = self._host.look(times)
-            self._store(block.buffer, times, readings, sources)
-        self._now_s = done_s
-        self._enter(self._position + 1)
+        aperture_s = self._host.aperture_s
+        due = int((until_s - start_s) / aperture_s) + 1
+        count = min(block.count - self._measured, due, _MOST_ROWS_AT_ONCE)
+        times: Floats = start_s + np.arange(count, dtype=np.float64) * aperture_s
+        readings, sources, valid = self._host.look(times)
+        self._store(block.buffer, times[:valid], readings[:valid], sources[:valid])
+        self._measured += valid
+        if self._measured >= block.count:
+            self._enter(self._position + 1)
         return True
 
     def _store(self, buffer: str, times_s: Floats, readings: Floats, sources: Floats) -> None:
@@ -262,76 +270,64 @@ class TriggerModel:
         self._counts[self._position] = count
         return block.target if count < block.count else self._position + 1
 
-    def _loop_at(self, start: int) -> _Loop | None:
+    def _loop_at(self, start: int) -> Loop | None:
         """The loop that begins at a wait block, if it has the shape; found once per program."""
         if start not in self._loops:
-            self._loops[start] = self._find_loop(start)
+            self._loops[start] = find_loop(self.blocks, start)
         loop = self._loops[start]
         if loop is None or self.timers[loop.timer].delay_s < self._host.aperture_s:
             return None
         return loop
 
-    def _find_loop(self, start: int) -> _Loop | None:
-        wait, measure = self.blocks[start], self.blocks.get(start + 1)
-        if not isinstance(wait, Wait) or len(wait.timers) != 1:
-            return None
-        if not isinstance(measure, Measure) or measure.count != 1:
-            return None
-        branches: list[LimitBranch] = []
-        number = start + 2
-        while isinstance(block := self.blocks.get(number), LimitBranch | Nop):
-            if isinstance(block, LimitBranch):
-                branches.append(block)
-            number += 1
-        if not isinstance(block, Counter) or block.target != start:
-            return None
-        (timer,) = wait.timers
-        return _Loop(timer, measure.buffer, tuple(branches), number, block.count, number + 1)
-
-    def _run_loop(self, loop: _Loop, until_s: float) -> bool:
+    def _run_loop(self, loop: Loop, until_s: float) -> bool:
         """All events that are due, up to the first branch that is taken or the last count."""
         timer = self.timers[loop.timer]
         first, end = timer.due(until_s)
         done = self._counts.get(loop.counter, 0)
-        end = min(end, first + max(loop.count - done, 1), first + _MOST_ROWS_AT_ONCE)
+        most = max(loop.count - done, 1)
+        end = min(end, first + most)
         if end <= first:
             return False
-        numbers = np.arange(first, end, dtype=np.float64)
-        times: Floats = timer.time_of(0) + numbers * timer.delay_s
-        if times[0] < self._ready_s or times[0] < self._now_s:
-            times = np.array([max(self._ready_s, self._now_s)])
-            if times[0] > until_s:
+        start_s = max(self._ready_s, self._now_s)
+        if timer.time_of(first) < start_s:
+            if start_s > until_s:
                 return False
-        readings, sources, valid = self._host.look(times)
-        target = loop.after if done + valid >= loop.count else self._position
-        hit = [(_first(branch, readings[:valid]), branch) for branch in loop.branches]
-        row = min((index for index, _ in hit), default=valid)
-        counted = valid
-        if row < valid:
-            target = next(branch.target for index, branch in hit if index == row)
-            valid, counted = row + 1, row
+            ahead = self._look_at(loop, first, np.array([start_s]))
+        else:
+            ahead = self._look_ahead(loop, timer, range(first, end), most)
+        skip = first - ahead.first
+        counted = rows = min(end - first, ahead.rows - skip)
+        target = loop.after if done + counted >= loop.count else self._position
+        if ahead.hit - skip < rows:
+            counted, rows, target = ahead.hit - skip, ahead.hit - skip + 1, ahead.target
         self._counts[loop.counter] = done + counted
-        self._store(loop.buffer, times[:valid], readings[:valid], sources[:valid])
-        timer.take(max(first + valid, timer.due(self._now_s)[1]) - 1)
+        kept = slice(skip, skip + rows)
+        self._store(loop.buffer, ahead.times_s[kept], ahead.readings[kept], ahead.sources[kept])
+        timer.take(max(first + rows, timer.due(self._now_s)[1]) - 1)
         self._enter(target)
         return True
 
+    def _look_ahead(self, loop: Loop, timer: Timer, due: range, most: int) -> Ahead:
+        """Rows from the first due event on, kept for the advances to come while they hold."""
+        ahead = self._ahead
+        if (
+            ahead is None
+            or ahead.key != self._host.conditions()
+            or not ahead.first <= due.start < ahead.first + ahead.rows
+        ):
+            further = min(_MOST_ROWS_AHEAD, int(_AHEAD_S / timer.delay_s))
+            count = min(max(len(due), further), most, _MOST_ROWS_AT_ONCE)
+            numbers = np.arange(due.start, due.start + count, dtype=np.float64)
+            times: Floats = timer.time_of(0) + numbers * timer.delay_s
+            ahead = self._ahead = self._look_at(loop, due.start, times)
+        return ahead
 
-def _meets(branch: LimitBranch, reading: float) -> bool:
-    return bool(_criterion(branch, np.array([reading]))[0])
-
-
-def _first(branch: LimitBranch, readings: Floats) -> int:
-    """Index of the first reading that meets the criterion; the number of readings if none."""
-    met = _criterion(branch, readings)
-    index = int(met.argmax())
-    return index if met[index] else len(readings)
-
-
-def _criterion(branch: LimitBranch, readings: Floats) -> np.typing.NDArray[np.bool_]:
-    if branch.kind == "ABOV":
-        return readings > branch.high
-    if branch.kind == "BEL":
-        return readings < branch.low
-    inside = (readings >= branch.low) & (readings <= branch.high)
-    return inside if branch.kind == "IN" else ~inside
+    def _look_at(self, loop: Loop, first: int, times_s: Floats) -> Ahead:
+        readings, sources, valid = self._host.look(times_s)
+        hit, target = valid, 0
+        for branch in loop.branches:
+            row = first_hit(branch, readings[:valid])
+            if row < hit:
+                hit, target = row, branch.target
+        conditions = self._host.conditions()
+        return Ahead(conditions, first, times_s, readings, sources, valid, hit, target)
