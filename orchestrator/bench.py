@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -24,10 +25,8 @@ from orchestrator.live import Live
 from orchestrator.profile.loading import load_profile
 from orchestrator.profile.models import BenchProfile, MriEntry, PotentiostatEntry
 from orchestrator.profile.models import Link as LinkEntry
-from orchestrator.records.directory import DataDirectory
-from orchestrator.records.frames import Hdf5Frames
-from orchestrator.records.journal import JournalWriter
-from orchestrator.records.store import Store, open_store
+from orchestrator.records.recorder import Recorder
+from typing import TYPE_CHECKING
 from orchestrator.worker import LoopWorker
 
 
@@ -56,7 +55,7 @@ class Bench:
     def __init__(
         self,
         profile: BenchProfile,
-        data: DataDirectory,
+        data: Path,
         *,
         sample: Mapping[str, Any] | None = None,
         real_time: bool = False,
@@ -75,9 +74,8 @@ class Bench:
         self.laboratory = (
             Laboratory(self.profile, sample, self.time) if self.profile.any_simulated else None
         )
-        self._journal = JournalWriter(self.data)
-        self._frames = Hdf5Frames(self.data)
-        self.live = Live(self.data.root / "live.json", self.clock)
+        self._recorder = Recorder(self.data)
+        self.live = Live(self._recorder.live, self.clock)
         self.RE = Engine(loop=self.time.loop, clock=self.clock, record=self._record)
         self._open.callback(self._end_loop)
         self.time.set_moving(lambda: self.RE.moves_time or self._waits > 0)
@@ -86,8 +84,7 @@ class Bench:
         self.clock.on_failure = self.RE.fail
         self._worker = LoopWorker(self.clock, self.time.hold)
         self._open.callback(self._worker.close)
-        self._open.callback(self._journal.close)
-        self._open.callback(self._frames.close)
+        self._open.callback(self._recorder.close)
         self.links: dict[str, Link] = {}
         self.devices: dict[str, Any] = {}
         for name in sorted(self.profile.devices, key=self._energisers_first):
@@ -189,13 +186,9 @@ class Bench:
     # --- inside ---------------------------------------------------------------------------------
 
     def _record(self, name: str, doc: dict[str, Any]) -> None:
-        """The first consumer of documents: frames know the run, the journal keeps everything."""
-        if name == "start":
-            self._frames.begin_run(doc["uid"], simulated=any(self.simulated.values()))
-        self._journal(name, doc)
+        """The first consumer of documents: nothing goes on that could not be recorded."""
+        self._recorder(name, doc)
         self.live.document(name, doc)
-        if name == "stop":
-            self._frames.end_run()
 
     def _energisers_first(self, name: str) -> bool:
         return not self.profile.kind_of(name).drives_cell
@@ -250,7 +243,7 @@ class Bench:
             clock=self.clock,
             console=BridgeMriConsole(console),
             ttl=ttl,
-            frames=self._frames,
+            frames=self._recorder.frames,
             worker=self._worker,
             charge=charge,
             resource=entry.console.resource,
@@ -292,8 +285,12 @@ def open_bench(
         DeviceError: An instrument is absent or another one answers.
     """
     chosen = profile if isinstance(profile, BenchProfile) else load_profile(profile)
-    with Bench(chosen, DataDirectory.default(data), sample=sample, real_time=real_time) as bench:
+    with Bench(chosen, _data_directory(data), sample=sample, real_time=real_time) as bench:
         yield bench
+
+
+def _data_directory(data: str | Path | None) -> Path:
+    return Path(data if data is not None else os.environ.get("OPERANDO_DATA", "operando-data"))
 
 
 __all__ = ["Bench", "DeviceError", "open_bench"]

@@ -18,7 +18,7 @@ from orchestrator.profile.models import BenchProfile
 from sim.clock import JumpingLoop
 from sim.images.mri import FlashImager, FlashSettings
 from sim.instruments.agilent_33500 import SimulatedAgilent33500
-from sim.instruments.keithley_2450 import SimulatedKeithley2450
+from sim.instruments.keithley_2450 import Keithley2450 as SimulatedKeithley2450
 from sim.instruments.mri_console import SimulatedMriConsole
 from sim.samples.llzo_cell import LlzoCell
 from sim.wire.visa import SimulatedVisaLibrary
@@ -27,7 +27,8 @@ from sim.world import World
 DEFAULT_SAMPLE: Mapping[str, Any] = {"model": "llzo_cell", "preset": "small_4p8", "seed": 0}
 """The sample on a simulated bench where no experiment names one."""
 
-_CABLE = "ttl"
+_CABLE, _PREFIX = "ttl", "sim://"
+_SMU_IDENTITY = "KEITHLEY INSTRUMENTS,MODEL 2450,{},1.7.12b"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Laboratory:
 
     Attributes:
         world: The sample and its surroundings.
-        instruments: What answers, by resource.
+        instruments: What answers, by name in the resource.
         visa_library: Opens the simulated resources for PyVISA.
     """
 
@@ -95,7 +96,7 @@ class Laboratory:
         self.world = World(cell, now=time.elapsed, seed=int(self.recipe["seed"]))
         self._epoch_s = time.epoch_s
         self.instruments = {
-            link.resource: self._instrument(link.driver, number)
+            link.resource.removeprefix(_PREFIX): self._instrument(link.driver, number)
             for number, link in enumerate(profile.links.values(), start=1)
             if link.simulated
         }
@@ -115,7 +116,7 @@ class Laboratory:
     def _instrument(self, driver: str, number: int) -> Any:
         serial = f"SIM-{number:04d}"
         if driver == "keithley_2450":
-            return SimulatedKeithley2450(self.world, serial=serial)
+            return SimulatedKeithley2450(self.world, identity=_SMU_IDENTITY.format(serial))
         if driver == "agilent_33500":
             return SimulatedAgilent33500(self.world, cable=_CABLE, serial=serial)
         if driver == "console_bridge":

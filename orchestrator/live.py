@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 import threading
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from devices.clock import Clock, monotonic
+from devices.clock import Clock
 from devices.potentiostat import Records
-
-_WRITE_EVERY_S = 1.0
+from orchestrator.records.live import LiveState
 
 
 @dataclass
-class LiveState:
+class Present:
     """The newest numbers of the running or last run.
 
     Attributes:
@@ -49,25 +45,24 @@ class LiveState:
 
 
 class Live:
-    """Keeps a `LiveState` and writes it, at most once a real second, to an atomic file.
+    """Keeps the `Present` and shows it in ``live.json``.
 
     Args:
-        path: The file; its directory exists.
+        file: Replaces the file, at most once a real second.
         clock: The experiment's clock.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._path, self._clock = path, clock
+    def __init__(self, file: LiveState, clock: Clock) -> None:
+        self._file, self._clock = file, clock
         self._lock = threading.Lock()
-        self._state = LiveState()
+        self._state = Present()
         self._began_s = 0.0
-        self._written_s = -_WRITE_EVERY_S
         self._image_streams: dict[str, str] = {}
 
-    def snapshot(self) -> LiveState:
+    def snapshot(self) -> Present:
         """The newest state, with experiment time as it is now."""
         with self._lock:
-            state = LiveState(**asdict(self._state))
+            state = replace(self._state, frames=dict(self._state.frames or {}))
         if state.state == "running":
             state.time_s = self._clock.time()
             state.elapsed_s = state.time_s - self._began_s
@@ -79,7 +74,7 @@ class Live:
             if name == "start":
                 self._began_s = doc["time"]
                 self._image_streams.clear()
-                self._state = LiveState(run=doc["uid"], state="running", frames={})
+                self._state = Present(run=doc["uid"], state="running", frames={})
             elif name == "descriptor":
                 external = any("external" in key for key in doc["data_keys"].values())
                 if external:
@@ -93,7 +88,7 @@ class Live:
                 self._state.state, self._state.stop_reason = "ended", doc.get("reason", "")
                 self._state.time_s = doc["time"]
                 self._state.elapsed_s = doc["time"] - self._began_s
-        self._write(at_once=name in ("start", "stop"))
+        self._show(at_once=name in ("start", "stop"))
 
     def records(self, records: Records) -> None:
         """Take note of new records of the potentiostat."""
@@ -104,17 +99,14 @@ class Live:
             state.current_ma = _finite(records.current_ma[-1])
             state.charge_mah = float(records.charge_mah[-1])
             state.throughput_mah = float(records.throughput_mah[-1])
-        self._write(at_once=False)
+        self._show(at_once=False)
 
-    def _write(self, *, at_once: bool) -> None:
-        now_s = monotonic()
-        if not at_once and now_s - self._written_s < _WRITE_EVERY_S:
-            return
-        self._written_s = now_s
-        text = json.dumps(asdict(self.snapshot()))
-        temporary = self._path.with_suffix(".json.tmp")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, self._path)  # noqa: PTH105 - atomic, and says so
+    def _show(self, *, at_once: bool) -> None:
+        """Hand the present to the file; turning it into a dict is left out where it is early."""
+        if at_once or self._file.due:
+            self._file.update(**asdict(self.snapshot()))
+            if at_once:
+                self._file.flush()
 
 
 def _finite(value: Any) -> float | None:

@@ -36,7 +36,7 @@ def experiment_plan(
         The plan; it returns the stop reason.
     """
     profile, devices = bench.profile, bench.devices
-    potentiostat = devices[experiment.device_for("potentiostat", profile)]
+    potentiostat = devices[experiment.device_of("potentiostat")]
     protocol = experiment.lower()
     safety = experiment.protocol.safety
     cycling = Cycling(
@@ -54,9 +54,7 @@ def experiment_plan(
     )
     area_cm2 = experiment.sample.area_cm2
     captures = [
-        _capture(
-            series, devices[experiment.device_for(series.device, profile)], potentiostat, area_cm2
-        )
+        _capture(series, devices[series.device], potentiostat, area_cm2)
         for series in experiment.images
     ]
     conditions = [_condition(one, potentiostat, area_cm2) for one in experiment.stop_when]

@@ -104,7 +104,7 @@ def run_experiment(
         RecordError: The disk is too full.
         DeviceError: An instrument failed; the cell is off.
     """
-    check_disk(experiment, bench.data.root)
+    check_disk(experiment, bench.data)
     began_s = monotonic()
     stops: list[dict[str, Any]] = []
     token = bench.RE.subscribe(lambda _name, doc: stops.append(doc), "stop")
@@ -139,5 +139,5 @@ def _result(bench: Bench, stop: Mapping[str, Any], wall_s: float) -> RunResult:
         closure_error=None,
         closure_reason="the potentiostat has no charge counter of its own",
         simulated=bench.simulated,
-        data=str(bench.data.root.resolve()),
+        data=str(bench.data.resolve()),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from orchestrator.bench import open_bench
 from orchestrator.cli.output import Output
 from orchestrator.cli.run import code, finish, simulate_as, watched
-from orchestrator.examples import example
+from orchestrator.experiment.templates import example_path
 from orchestrator.experiment import load_experiment
 
 HELP = "the in situ MRI experiment on the simulated bench, its report, and what to try next"
@@ -21,7 +21,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Run the demo; returns the exit code."""
-    path = example("in_situ_mri")
+    path = example_path("in_situ_mri")
     experiment = load_experiment(path, bench="sim-mri")
     out.line("Liu et al., Nature Materials 2025, Fig. 4, on a SIMULATED bench in virtual time:")
     out.line("a Li/LLZO/Li cell is cycled at 0.1 mA/cm2 until it shorts, while 7Li MRI frames of")

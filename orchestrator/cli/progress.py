@@ -13,7 +13,7 @@ from orchestrator.bench import Bench
 from orchestrator.cli.output import Output
 from orchestrator.estimate import duration_s
 from orchestrator.experiment import Experiment
-from orchestrator.live import LiveState
+from orchestrator.live import Present
 
 _DAY_S, _HOUR_S, _MINUTE_S = 86_400.0, 3600.0, 60.0
 
@@ -29,7 +29,7 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def line(state: LiveState, steps: int, longest_s: float) -> Text:
+def line(state: Present, steps: int, longest_s: float) -> Text:
     """One line of at most 80 columns: time, cycle, step, voltage, current, frames, remaining."""
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{span(state.elapsed_s):>8}", style="bold")

@@ -37,12 +37,15 @@ class LiveState:
         self._written_s = float("-inf")
         self.failure = ""
 
+    @property
+    def due(self) -> bool:
+        """Whether an update would replace the file now."""
+        return self._now() - self._written_s >= self._period_s
+
     def update(self, **state: Any) -> bool:
         """Take over new values; returns whether the file was replaced."""
         self._state.update(state)
-        if self._now() - self._written_s < self._period_s:
-            return False
-        return self.flush()
+        return self.flush() if self.due else False
 
     def flush(self) -> bool:
         """Replace the file now; returns whether that worked."""
