@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import GetJsonSchemaHandler, model_serializer, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError, core_schema
+from pydantic_core import PydanticCustomError, core_schema
 
-from orchestrator.inputs.fields import Expected, Quantity, problem
+from orchestrator.inputs.fields import Expected, Quantity, at, problem
 from orchestrator.inputs.models import StrictModel
 from orchestrator.inputs.problems import described, listed, name_remedy
 
@@ -80,7 +80,7 @@ class Condition(StrictModel):
         inside = (name,) if isinstance(data, dict) else ()
         if kind is None:
             what = f"got {described(name)}, expected a condition"
-            raise _at(inside, problem(what, name_remedy(str(name), CONDITIONS), at_key=True))
+            raise at(inside, problem(what, name_remedy(str(name), CONDITIONS), at_key=bool(inside)))
         return {"name": name, "value": _threshold(name, kind, value, inside)}
 
     @model_serializer(mode="plain")
@@ -117,16 +117,11 @@ def _threshold(name: str, kind: ConditionKind, value: Any, inside: tuple[str, ..
         if value is None:
             return None
         what = f"got {described(value)}, expected no value"
-        raise _at(inside, problem(what, f"write `{name}` alone"))
+        raise at(inside, problem(what, f"write `{name}` alone"))
     if value is None:
         what = f"is missing its value, expected {kind.value.words}"
-        raise _at(inside, problem(what, f"write `{{{name}: ...}}`"))
+        raise at(inside, problem(what, f"write `{{{name}: ...}}`"))
     try:
         return float(kind.value.check(value))
     except PydanticCustomError as error:
-        raise _at(inside, error) from None
-
-
-def _at(loc: tuple[str, ...], error: PydanticCustomError) -> ValidationError:
-    detail = InitErrorDetails(type=error, loc=loc, input=None)
-    return ValidationError.from_exception_data("Condition", [detail])
+        raise at(inside, error) from None

@@ -141,7 +141,7 @@ def protocol_findings(protocol: Protocol, sample: Sample) -> list[Finding]:
         lower(protocol, sample)
     except ValidationError as error:
         return [
-            Finding(("protocol",), f"is refused by aurora-unicycler: {one['msg']}", _ASK)
+            Finding(("protocol", "method"), f"is refused by aurora-unicycler: {_said(one)}", _ASK)
             for one in error.errors()
         ]
     except NeedsCapacity:
@@ -152,10 +152,13 @@ def protocol_findings(protocol: Protocol, sample: Sample) -> list[Finding]:
 _ASK = "see the step in docs/reference/experiment-file.md"
 
 
+def _said(one: Any) -> str:
+    return str(one["msg"]).removeprefix("Value error, ")
+
+
 def _from_unicycler(path: tuple[str | int, ...], one: Any, step: BaseModel | None) -> Finding:
     """One of aurora-unicycler's errors at the key of ours that it speaks of."""
     keys = type(step).model_fields if step is not None else {}
     own = tuple(part for part in one["loc"] if part in keys)
-    message = str(one["msg"]).removeprefix("Value error, ")
     got = f"got {described(one['input'])}, " if own else ""
-    return Finding(path + own, f"{got}refused by aurora-unicycler: {message}", _ASK)
+    return Finding(path + own, f"{got}refused by aurora-unicycler: {_said(one)}", _ASK)

@@ -11,11 +11,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic import model_validator as _model_validator
-from pydantic_core import InitErrorDetails, ValidationError
 from typing_extensions import override
 
 from orchestrator.experiment.rates import Rate
-from orchestrator.inputs.fields import Choice, Count, Expected, Quantity, Text, problem
+from orchestrator.inputs.fields import Choice, Count, Expected, Quantity, Text, at, problem
 from orchestrator.inputs.models import StrictModel
 from orchestrator.inputs.problems import described, listed, name_remedy
 
@@ -195,8 +194,7 @@ def _known_step(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     else:
         what = f"got {described(name)}, expected a step"
         remedy = name_remedy(str(name), STEPS)
-    detail = InitErrorDetails(type=problem(what, remedy), loc=("step",), input=name)
-    raise ValidationError.from_exception_data("Step", [detail])
+    raise at(("step",), problem(what, remedy))
 
 
 AnyStep = Annotated[

@@ -18,7 +18,7 @@ class Rate(Expected):
     """A current relative to the sample's capacity, 1/h; D counts as a negative C.
 
     The texts are those of aurora-unicycler 0.4 (`_coerce_c_rate`): ``C/10`` is 0.1, ``D/2`` is
-    -0.5, ``1/5`` is 0.2.
+    -0.5, ``1/5`` is 0.2; ``2C`` and ``C``, which it does not read, are 2 and 1.
     """
 
     nonzero: bool = False

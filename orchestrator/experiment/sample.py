@@ -7,8 +7,9 @@ import math
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from orchestrator.inputs.fields import Choice, Count, Quantity, Text, problem
+from orchestrator.inputs.fields import Choice, Count, Quantity, Text, at, problem
 from orchestrator.inputs.models import StrictModel
 
 SIMULATED_SAMPLES: dict[str, tuple[str, ...]] = {
@@ -37,7 +38,10 @@ class SimulateAs(StrictModel):
     @model_validator(mode="after")
     def _known_preset(self) -> Self:
         presets = Choice(f"a preset of {self.model}", SIMULATED_SAMPLES[self.model])
-        presets.check(self.preset)
+        try:
+            presets.check(self.preset)
+        except PydanticCustomError as error:
+            raise at(("preset",), error) from None
         return self
 
 

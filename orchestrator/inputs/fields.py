@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError, core_schema
 from typing_extensions import override
 
 from orchestrator.inputs.problems import described, listed, nearest
@@ -28,6 +28,12 @@ def problem(what: str, remedy: str, *, at_key: bool = False) -> PydanticCustomEr
     """A validation error that says what was found and what to do."""
     context = {"what": what, "remedy": remedy, "at_key": at_key}
     return PydanticCustomError(PROBLEM, "{what} ({remedy})", context)
+
+
+def at(loc: tuple[str | int, ...], error: PydanticCustomError) -> ValidationError:
+    """The same error at a key or index inside the value that is being validated."""
+    detail = InitErrorDetails(type=error, loc=loc, input=None)
+    return ValidationError.from_exception_data("value", [detail])
 
 
 @dataclass(frozen=True)

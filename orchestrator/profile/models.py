@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, ValidationError
 
-from orchestrator.inputs.fields import Count, Quantity, Text, problem
+from orchestrator.inputs.fields import Count, Quantity, Text, at, problem
 from orchestrator.inputs.models import StrictModel
 from orchestrator.inputs.problems import described, listed, name_remedy
 from orchestrator.profile.checks import HARDWARE_JOURNAL_S, agreement
@@ -108,8 +108,7 @@ def _known_kind(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     else:
         what = f"got {described(name)}, expected a kind of device"
         remedy = name_remedy(str(name), kinds())
-    detail = InitErrorDetails(type=problem(what, remedy), loc=("kind",), input=name)
-    raise ValidationError.from_exception_data("Device", [detail])
+    raise at(("kind",), problem(what, remedy))
 
 
 DeviceEntry = Annotated[
