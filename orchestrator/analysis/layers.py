@@ -81,6 +81,11 @@ class LayerSeries:
         """Frames that have amounts and no flag, shape (n,)."""
         return np.array([flag == OK for flag in self.quality], dtype=bool)
 
+    @property
+    def usable_amounts(self) -> Floats:
+        """Amounts with NaN in every frame that has a flag, shape (n, 4)."""
+        return np.where(self.usable[:, None], self.amounts_umol_per_cm2, np.nan)
+
     def total(self) -> tuple[Floats, Floats]:
         """Sum of the four layers and its standard error, umol/cm2, each of shape (n,)."""
         variance = self.frame_covariance.sum(axis=(1, 2)) + self.common_covariance.sum()

@@ -1,0 +1,244 @@
+"""What a report shows of a run, found in its documents by shape and never by device name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.analysis.cycles import CycleTable, Records, cycle_table
+from orchestrator.analysis.shorts import RunAway, first_met, run_away
+from orchestrator.records.runs import Columns, Run
+from orchestrator.report.imaging import Imaging, find_imaging
+
+Floats = npt.NDArray[np.float64]
+
+SHORTS = ("hard_short", "soft_short")
+
+
+@dataclass(frozen=True)
+class Electrochemistry:
+    """Records of the potentiostat.
+
+    Attributes:
+        device: Its name in the documents.
+        records: Columns; times are seconds since the run began.
+        area_cm2: Electrode area, cm2; NaN where the metadata has none.
+        polarisation: Where |V| runs away.
+        cycles: Per-cycle table; None without an area.
+    """
+
+    device: str
+    records: Records
+    area_cm2: float
+    polarisation: RunAway
+    cycles: CycleTable | None
+
+    @property
+    def start_voltage_v(self) -> float:
+        """Mean |V| of the first stretch of current, V: until it first stops or reverses."""
+        current = self.records.current_ma
+        on = np.flatnonzero(current)
+        if not len(on):
+            return float("nan")
+        rest = np.flatnonzero(np.sign(current[on[0] :]) != np.sign(current[on[0]]))
+        end = on[0] + (rest[0] if len(rest) else len(current))
+        return float(np.nanmean(np.abs(self.records.voltage_v[on[0] : end])))
+
+
+@dataclass(frozen=True)
+class Short:
+    """A short of the cell.
+
+    Attributes:
+        kind: ``hard_short`` or ``soft_short``.
+        time_s: Seconds since the run began.
+        text: What was measured.
+    """
+
+    kind: str
+    time_s: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything a report shows.
+
+    Attributes:
+        start: Start document.
+        stop: Stop document, or None.
+        begin_s: Unix time at which the run began, s.
+        echem: Records of the potentiostat, or None.
+        imaging: Frames, or None.
+        short: The short, or None.
+        events: Time since the run began (s), kind and text of what happened.
+        damage: What the journal has lost, in words; empty if it is whole.
+    """
+
+    start: Mapping[str, Any]
+    stop: Mapping[str, Any] | None
+    begin_s: float
+    echem: Electrochemistry | None
+    imaging: Imaging | None
+    short: Short | None
+    events: tuple[tuple[float, str, str], ...]
+    damage: str
+
+    @property
+    def sample(self) -> Mapping[str, Any]:
+        """Sample metadata; empty where there is none."""
+        sample = self.start.get("sample")
+        return sample if isinstance(sample, Mapping) else {}
+
+    @property
+    def duration_s(self) -> float:
+        """Time to the stop document, else to the last thing recorded, s."""
+        if self.stop is not None and "time" in self.stop:
+            return float(self.stop["time"]) - self.begin_s
+        ends = [self.echem.records.time_s[-1]] if self.echem is not None else []
+        ends += [self.imaging.end_s[-1]] if self.imaging is not None else []
+        return float(max(ends, default=0.0))
+
+    @property
+    def provenance(self) -> str:
+        """``simulated``, ``measured`` or ``unknown``; simulated if any device says so."""
+        said = self.start.get("simulated")
+        if isinstance(said, Mapping) and said:
+            return "simulated" if any(said.values()) else "measured"
+        if isinstance(said, bool):
+            return "simulated" if said else "measured"
+        return "unknown"
+
+
+def gather(run: Run) -> Contents:
+    """Read and analyse a run.
+
+    Args:
+        run: The run; it may lack a stop document, frames, or records.
+    """
+    begin_s = float(run.start["time"])
+    sample = run.start.get("sample")
+    sample = sample if isinstance(sample, Mapping) else {}
+    echem = _find_echem(run.streams, begin_s, area_cm2=_number(sample.get("area_cm2")))
+    imaging = find_imaging(run, begin_s, sample)
+    events = _events(run.streams, begin_s)
+    return Contents(
+        start=run.start,
+        stop=run.stop,
+        begin_s=begin_s,
+        echem=echem,
+        imaging=imaging,
+        short=_short(run.stop, events, echem),
+        events=events,
+        damage=_damage(run),
+    )
+
+
+def _damage(run: Run) -> str:
+    parts = [
+        f"{len(run.bad)} damaged lines left out" if run.bad else "",
+        f"{run.missing} documents missing" if run.missing else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _find_echem(
+    streams: Mapping[str, Columns], begin_s: float, *, area_cm2: float
+) -> Electrochemistry | None:
+    """The stream with the most rows that has a voltage and a current of one device."""
+    found: list[tuple[int, str, Columns]] = []
+    for columns in streams.values():
+        for key in columns:
+            device = key.removesuffix("_voltage_v")
+            if device != key and f"{device}_current_ma" in columns and len(columns[key]):
+                found.append((len(columns[key]), device, columns))
+    if not found:
+        return None
+    _, device, columns = max(found, key=lambda row: row[0])
+    records = _records(columns, device, begin_s)
+    known = np.isfinite(area_cm2) and area_cm2 > 0
+    return Electrochemistry(
+        device=device,
+        records=records,
+        area_cm2=area_cm2,
+        polarisation=run_away(records.time_s, records.voltage_v, records.current_ma),
+        cycles=cycle_table(records, area_cm2=area_cm2) if known else None,
+    )
+
+
+def _records(columns: Columns, device: str, begin_s: float) -> Records:
+    """Columns of one device; a missing charge is integrated from the current."""
+    time_s = np.asarray(columns["time"], dtype=float) - begin_s
+    current_ma = np.asarray(columns[f"{device}_current_ma"], dtype=float)
+    cycle = columns.get(f"{device}_cycle")
+    charge = columns.get(f"{device}_charge_mah")
+    throughput = columns.get(f"{device}_throughput_mah")
+    return Records(
+        time_s=time_s,
+        voltage_v=np.asarray(columns[f"{device}_voltage_v"], dtype=float),
+        current_ma=current_ma,
+        charge_mah=_integral(time_s, current_ma) if charge is None else np.asarray(charge, float),
+        throughput_mah=(
+            _integral(time_s, np.abs(current_ma))
+            if throughput is None
+            else np.asarray(throughput, float)
+        ),
+        cycle=np.ones(len(time_s), np.int64) if cycle is None else np.asarray(cycle, np.int64),
+    )
+
+
+def _integral(time_s: Floats, current_ma: Floats) -> Floats:
+    """Charge by the current at the beginning of each interval, mAh."""
+    return np.concatenate([[0.0], np.cumsum(np.diff(time_s) * current_ma[:-1])]) / 3600.0
+
+
+def _events(streams: Mapping[str, Columns], begin_s: float) -> tuple[tuple[float, str, str], ...]:
+    """Rows of every stream that has a kind and a text."""
+    rows: list[tuple[float, str, str]] = []
+    for columns in streams.values():
+        for key in columns:
+            device = key.removesuffix("_kind")
+            if device == key or f"{device}_text" not in columns:
+                continue
+            rows += [
+                (float(time) - begin_s, str(kind), str(text))
+                for time, kind, text in zip(
+                    columns["time"], columns[key], columns[f"{device}_text"], strict=True
+                )
+            ]
+    return tuple(sorted(rows))
+
+
+def _short(
+    stop: Mapping[str, Any] | None,
+    events: Sequence[tuple[float, str, str]],
+    echem: Electrochemistry | None,
+) -> Short | None:
+    """The short that the run noted; looked for in the records if it had no time to note one."""
+    for time_s, kind, text in events:
+        for name in SHORTS:
+            if kind == "condition" and text.startswith(name):
+                return Short(name, time_s, text)
+    reason = stop.get("reason") if stop is not None else ""
+    if echem is None or (stop is not None and reason not in SHORTS):
+        return None
+    return _searched(reason if reason in SHORTS else "hard_short", echem.records)
+
+
+def _searched(name: str, records: Records) -> Short | None:
+    from plans import conditions  # it loads ophyd, which most reports do not need
+
+    make = conditions.soft_short if name == "soft_short" else conditions.hard_short
+    met = first_met(make, records.time_s, records.voltage_v, records.current_ma)
+    return None if met is None else Short(name, met.t_s, met.text)
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return float("nan")

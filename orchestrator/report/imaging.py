@@ -1,0 +1,238 @@
+"""Frames of a run, and what the analysis makes of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.analysis.flash import FlashSettings, signal_factor
+from orchestrator.analysis.growth import GrowthRates, growth_rates
+from orchestrator.analysis.image_model import ImagedCell
+from orchestrator.analysis.layers import (
+    OK,
+    LayerSeries,
+    layers_from_frames,
+    with_measured_thickness,
+)
+from orchestrator.analysis.stages import Stages, stages_by_definition, stages_by_fit
+from orchestrator.errors import OrchestratorError
+from orchestrator.records.runs import Columns, Run
+
+Floats = npt.NDArray[np.float64]
+
+_GUESSED_THICKNESS_MM = 1.0
+_SPAN = ("t_start_s", "t_end_s")
+_SETTINGS = ("tr_s", "te_s", "flip_angle_deg", "averages", "matrix", "fov_mm")
+
+
+@dataclass(frozen=True)
+class LayerAnalysis:
+    """Layers, rates and stages of a series of frames.
+
+    Attributes:
+        layers: Amounts per layer and frame.
+        rates: Growth rates at the usable frames.
+        stages: Boundaries from smooth fits; shown in the figures.
+        definition: Boundaries by the definition on the rates as measured.
+        assumptions: Sentences about what the metadata did not say.
+    """
+
+    layers: LayerSeries
+    rates: GrowthRates
+    stages: Stages
+    definition: Stages
+    assumptions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Imaging:
+    """Frames in the order in which they were taken.
+
+    Attributes:
+        device: Name of the imaging device in the documents.
+        start_s: Beginning of each exposure, seconds since the run began, shape (n,).
+        end_s: End of each exposure, s.
+        charge_mah: Net charge during each exposure, mAh; NaN where unknown.
+        throughput_mah: Charge in either direction during each exposure, mAh.
+        charge_end_mah: Net charge since the run began at the end of each exposure, mAh.
+        flags: ``ok`` or a reason per frame.
+        images: Shape (n, lines, columns); None if they could not be read.
+        settings: How they were taken; None where the descriptor does not say.
+        analysis: Layers, rates, stages; None where `reason` says why.
+        reason: Why there is no analysis or no image; empty if there is one.
+    """
+
+    device: str
+    start_s: Floats
+    end_s: Floats
+    charge_mah: Floats
+    throughput_mah: Floats
+    charge_end_mah: Floats
+    flags: tuple[str, ...]
+    images: npt.NDArray[np.float32] | None
+    settings: FlashSettings | None
+    analysis: LayerAnalysis | None
+    reason: str
+
+    @property
+    def centre_s(self) -> Floats:
+        """Middle of each exposure, s."""
+        return 0.5 * (self.start_s + self.end_s)
+
+
+def find_imaging(run: Run, begin_s: float, sample: Mapping[str, Any]) -> Imaging | None:
+    """Find the stream of frames and analyse it; None if the run took none.
+
+    Args:
+        run: The run.
+        begin_s: Unix time at which it began, s.
+        sample: Its sample's metadata.
+    """
+    found = _stream(run.streams)
+    if found is None:
+        return None
+    stream, device = found
+    columns = run.streams[stream]
+    images, reason = _images(run, stream)
+    count = len(columns["time"]) if images is None else min(len(columns["time"]), len(images))
+    if not count:
+        return None
+    settings = _settings(run.descriptors.get(stream), device)
+    start_s, end_s = (_column(columns, f"{device}_{end}", count) - begin_s for end in _SPAN)
+    flags = tuple(
+        str(flag) or OK for flag in columns.get(f"{device}_quality", np.full(count, OK))[:count]
+    )
+    analysis = None
+    if images is not None:
+        images = images[:count]
+        analysis, reason = _analysis(images, settings, sample, (start_s, end_s), flags)
+    return Imaging(
+        device=device,
+        start_s=start_s,
+        end_s=end_s,
+        charge_mah=_column(columns, f"{device}_exposure_charge_mah", count),
+        throughput_mah=_column(columns, f"{device}_exposure_throughput_mah", count),
+        charge_end_mah=_column(columns, f"{device}_charge_end_mah", count),
+        flags=flags,
+        images=images,
+        settings=settings,
+        analysis=analysis,
+        reason=reason,
+    )
+
+
+def _stream(streams: Mapping[str, Columns]) -> tuple[str, str] | None:
+    """Stream and device of the most exposures."""
+    found = [
+        (len(columns["time"]), stream, key.removesuffix("_t_start_s"))
+        for stream, columns in streams.items()
+        for key in columns
+        if key.endswith("_t_start_s") and key.replace("_t_start_s", "_t_end_s") in columns
+    ]
+    return max(found)[1:] if found else None
+
+
+def _images(run: Run, stream: str) -> tuple[npt.NDArray[np.float32] | None, str]:
+    try:
+        images = np.asarray(run.frames(stream)[:], dtype=np.float32)
+    except OrchestratorError as error:
+        return None, f"the frames cannot be read: {error}"
+    if images.ndim != 3:
+        return None, f"the frames have shape {images.shape}, expected (n, lines, columns)"
+    return images, ""
+
+
+def _column(columns: Columns, key: str, count: int) -> Floats:
+    if key not in columns:
+        return np.full(count, np.nan)
+    return np.asarray(columns[key][:count], dtype=float)
+
+
+def _settings(descriptor: Any, device: str) -> FlashSettings | None:
+    """Settings from the device's configuration in the descriptor."""
+    if not isinstance(descriptor, Mapping):
+        return None
+    configuration = descriptor.get("configuration", {}).get(device, {}).get("data", {})
+    values = {key: configuration.get(f"{device}_{key}") for key in _SETTINGS}
+    if any(value is None for value in values.values()):
+        return None
+    matrix, fov_mm = values["matrix"], values["fov_mm"]
+    if len(matrix) != 2 or len(fov_mm) != 2:
+        return None
+    return FlashSettings(
+        tr_s=float(values["tr_s"]),
+        te_s=float(values["te_s"]),
+        flip_angle_deg=float(values["flip_angle_deg"]),
+        averages=int(values["averages"]),
+        matrix=(int(matrix[0]), int(matrix[1])),
+        fov_mm=(float(fov_mm[0]), float(fov_mm[1])),
+    )
+
+
+def _analysis(
+    images: npt.NDArray[np.float32],
+    settings: FlashSettings | None,
+    sample: Mapping[str, Any],
+    span: tuple[Floats, Floats],
+    flags: tuple[str, ...],
+) -> tuple[LayerAnalysis | None, str]:
+    """Layers, rates and stages, or the reason why there are none."""
+    if settings is None:
+        return None, "the descriptor does not say how the frames were taken"
+    try:
+        cell, assumptions = _cell(images, settings, sample, flags)
+        layers = layers_from_frames(images, cell, flags=flags)
+    except ValueError as error:
+        return None, str(error)
+    start_s, end_s = span
+    rates = growth_rates(0.5 * (start_s + end_s), layers.usable_amounts, layers.frame_covariance)
+    pristine = sample.get("pristine", True) is not False
+    if pristine:
+        assumptions += ("The stages assume that the cell was pristine when the run began.",)
+    stages = stages_by_fit(
+        start_s,
+        end_s,
+        layers.usable_amounts,
+        layers.frame_covariance,
+        pristine_covariance=layers.common_covariance if pristine else None,
+    )
+    definition = stages_by_definition(rates)
+    return LayerAnalysis(layers, rates, stages, definition, assumptions), ""
+
+
+def _cell(
+    images: npt.NDArray[np.float32],
+    settings: FlashSettings,
+    sample: Mapping[str, Any],
+    flags: tuple[str, ...],
+) -> tuple[ImagedCell, tuple[str, ...]]:
+    """Geometry from the metadata; what it lacks is derived and said."""
+    assumptions: tuple[str, ...] = ()
+    diameter_mm, thickness_cm = sample.get("electrode_diameter_mm"), sample.get("thickness_cm")
+    if diameter_mm is None:
+        area_cm2 = sample.get("area_cm2")
+        if area_cm2 is None:
+            raise ValueError(
+                "layers: sample.electrode_diameter_mm and sample.area_cm2 are missing, expected "
+                "one of them (add it to `sample`)"
+            )
+        diameter_mm = 20.0 * math.sqrt(float(area_cm2) / math.pi)
+        assumptions += (f"Electrode diameter {diameter_mm:.2f} mm from the area, as a disc.",)
+    cell = ImagedCell(
+        electrode_diameter_mm=float(diameter_mm),
+        thickness_mm=_GUESSED_THICKNESS_MM if thickness_cm is None else 10 * float(thickness_cm),
+        matrix=settings.matrix,
+        fov_mm=settings.fov_mm,
+        signal_factor=signal_factor(settings),
+    )
+    if thickness_cm is None:
+        cell = with_measured_thickness(images, cell, flags=flags)
+        assumptions += (
+            f"Thickness {cell.thickness_mm:.3f} mm from the distance of the electrode lines.",
+        )
+    return cell, assumptions

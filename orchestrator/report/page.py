@@ -1,0 +1,123 @@
+"""One HTML page that needs neither a network nor the files beside it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from orchestrator.records.runs import Run
+from orchestrator.report import tables, wording
+from orchestrator.report.charge import draw_charge
+from orchestrator.report.contents import Contents, gather
+from orchestrator.report.images import draw_frames
+from orchestrator.report.overview import draw_overview
+from orchestrator.report.published import comparisons
+from orchestrator.report.style import BANNERS, CSS_PX_PER_IN, WIDTH_IN, save, style
+
+PAGE = "index.html"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure on the page.
+
+    Attributes:
+        name: Stem of its PNG file.
+        source: The PNG as a data URI.
+        alt: What it shows, for those who cannot see it.
+    """
+
+    name: str
+    source: str
+    alt: str
+
+
+def write_report(run: Run, directory: Path) -> Path:
+    """Write a run's report.
+
+    The page carries its figures; the same PNG files stand beside it for slides and papers.
+
+    Args:
+        run: The run, finished or not, with or without frames.
+        directory: Where the report goes; made if it is not there, overwritten if it is.
+
+    Returns:
+        Path of ``index.html``.
+    """
+    contents = gather(run)
+    directory.mkdir(parents=True, exist_ok=True)
+    pictures = _draw(contents, directory)
+    environment = Environment(
+        loader=PackageLoader("orchestrator.report"), autoescape=True, undefined=StrictUndefined
+    )
+    page = environment.get_template("report.html").render(
+        **_variables(contents, run), pictures=pictures
+    )
+    path = directory / PAGE
+    partial = path.with_suffix(".partial")
+    partial.write_text(page, encoding="utf-8")
+    partial.replace(path)
+    return path
+
+
+def _draw(contents: Contents, directory: Path) -> dict[str, Picture]:
+    """Draw what there is; a figure without content is left out."""
+    imaging = contents.imaging
+    figures: dict[str, tuple[Callable[[], Figure | None], str]] = {
+        "overview": (
+            lambda: draw_overview(contents),
+            "Cell voltage, metallic lithium in four depth layers and growth rates against time",
+        ),
+        "frames": (
+            lambda: draw_frames(contents, imaging) if imaging is not None else None,
+            "First, middle and last MRI frame with a common grey scale",
+        ),
+        "charge": (
+            lambda: draw_charge(contents) if contents.echem is not None else None,
+            "Charge and throughput against time and during each exposure",
+        ),
+    }
+    pictures: dict[str, Picture] = {}
+    with style():
+        for name, (draw, alt) in figures.items():
+            path = directory / f"{name}.png"
+            path.unlink(missing_ok=True)
+            figure = draw()
+            if figure is None:
+                continue
+            save(figure, path, contents)
+            encoded = base64.b64encode(path.read_bytes()).decode("ascii")
+            # base64 of our own picture: nothing in it can be markup
+            source = Markup(f"data:image/png;base64,{encoded}")  # noqa: S704
+            pictures[name] = Picture(name, source, alt)
+    return pictures
+
+
+def _variables(contents: Contents, run: Run) -> dict[str, Any]:
+    imaging = contents.imaging
+    analysis = imaging.analysis if imaging is not None else None
+    return {
+        "title": wording.title(contents),
+        "provenance": contents.provenance,
+        "banner": BANNERS[contents.provenance],
+        "simulated_devices": wording.simulated_devices(contents.start),
+        "interrupted": contents.stop is None,
+        "damage": contents.damage,
+        "header": wording.header(contents, str(run.path)),
+        "boundaries": tables.boundaries(analysis) if analysis is not None else [],
+        "amounts": tables.amounts(imaging) if imaging is not None else [],
+        "flagged": tables.flagged(imaging) if imaging is not None else [],
+        "assumptions": analysis.assumptions if analysis is not None else (),
+        "no_analysis": imaging.reason if imaging is not None and analysis is None else "",
+        "cycles": tables.cycles(contents.echem) if contents.echem is not None else [],
+        "comparisons": comparisons(contents) if analysis is not None else [],
+        "events": tables.events(contents),
+        "width_px": int(WIDTH_IN * CSS_PX_PER_IN),
+    }
