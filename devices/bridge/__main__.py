@@ -55,6 +55,25 @@ def make_plugin(name: str, options: Mapping[str, str]) -> Plugin:
     )
 
 
+def read_options(given: list[str]) -> dict[str, str]:
+    """Options of a plug-in from ``KEY=VALUE``.
+
+    Raises:
+        DeviceError: One is not of this form, or a key is given twice.
+    """
+    options: dict[str, str] = {}
+    for option in given:
+        key, equals, value = option.partition("=")
+        if not (key and equals) or key in options:
+            raise DeviceError(
+                "bridge agent",
+                f"--option: got {option!r}, expected KEY=VALUE, each key once",
+                remedy="for example --option folder=PATH",
+            )
+        options[key] = value
+    return options
+
+
 def read_token(path: Path | None, environment: Mapping[str, str]) -> str | None:
     """The shared token from a file that only its owner reads, or from the environment.
 
@@ -110,9 +129,8 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     given = _arguments(arguments)
     try:
-        options = dict(option.split("=", 1) for option in given.option if "=" in option)
         agent = Agent(
-            make_plugin(given.plugin, options),
+            make_plugin(given.plugin, read_options(given.option)),
             host=given.host,
             port=given.port,
             token=read_token(given.token_file, os.environ),

@@ -5,12 +5,13 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 
 import pytest
 
-from devices.bridge.__main__ import make_plugin, read_token
+from devices.bridge.__main__ import main, make_plugin, read_options, read_token
 from devices.bridge.agent import MAX_CONNECTIONS, Agent
 from devices.bridge.authentication import agent_mac, client_mac, new_nonce
 from devices.bridge.protocol import Command, Refusal
@@ -379,6 +380,21 @@ def test_an_unknown_plugin_is_named(tmp_path):
         make_plugin("gamry", {})
     with pytest.raises(DeviceError, match="give --option folder=PATH"):
         make_plugin("watched_folder", {"dir": str(tmp_path)})
+
+
+@pytest.mark.parametrize("options", [["folder"], ["=x"], ["a=1", "a=2"]])
+def test_options_are_key_and_value(options):
+    with pytest.raises(DeviceError, match="expected KEY=VALUE, each key once"):
+        read_options(options)
+    assert read_options(["folder=C:\\a=b"]) == {"folder": "C:\\a=b"}
+
+
+def test_a_port_in_use_is_said_and_ends_with_2(tmp_path, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        arguments = ["--plugin", "watched_folder", "--option", f"folder={tmp_path}"]
+        assert main([*arguments, "--port", port]) == 2
+    assert "address already in use" in capsys.readouterr().err.lower()
 
 
 def test_the_installed_agent_runs_and_ends_on_a_signal(tmp_path):
