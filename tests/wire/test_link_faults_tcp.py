@@ -355,37 +355,70 @@ def test_row_6_markers_for_no_number_are_numbers_in_plain_and_nan_over_the_link(
 # --- 7: two threads ------------------------------------------------------------------------------
 
 
-def wrong_replies(ask: Callable[[str], str], count: int) -> int:
-    """Two threads ask for their own numbers; returns how many replies were not theirs."""
-    wrong = [0, 0]
+class Hesitating(Source):
+    """A driver that another thread overtakes between its writing and its reading."""
+
+    def __init__(self, adapter):
+        super().__init__(adapter)
+        self.written, self.overtaken = threading.Event(), threading.Event()
+
+    def wait_for(self, query_delay=None):
+        if threading.current_thread().name == "slow":
+            self.written.set()
+            self.overtaken.wait(0.2)
+
+
+class StrictHesitating(StrictInstrumentMixin, Hesitating):
+    pass
+
+
+def overtaken_replies(source: Hesitating) -> dict[str, str]:
+    """Reply that each of two threads got to its own question."""
+    replies: dict[str, str] = {}
+
+    def slow() -> None:
+        replies["slow"] = source.ask("ECHO? slow")
+
+    thread = threading.Thread(target=slow, name="slow")
+    thread.start()
+    assert source.written.wait(2.0)
+    replies["fast"] = source.ask("ECHO? fast")
+    source.overtaken.set()
+    thread.join(5.0)
+    return replies
+
+
+def test_row_7_two_threads_swap_replies_in_plain_and_not_over_the_link():
+    with served(echo) as server:
+        with plain(server.resource) as adapter:
+            assert overtaken_replies(Hesitating(adapter)) == {"slow": "fast", "fast": "slow"}
+        with linked(server.resource) as link:
+            for driver in (Hesitating, StrictHesitating):
+                replies = overtaken_replies(driver(link.adapter))
+                assert replies == {"slow": "slow", "fast": "fast"}
+            assert link.counters.reconnects == 0
+
+
+@pytest.mark.parametrize("driver", [Source, StrictSource])
+def test_row_7_many_questions_from_two_threads_get_their_own_replies(driver):
+    wrong: list[str] = []
 
     def work(which: int) -> None:
-        for number in range(which, 2 * count, 2):
-            try:
-                wrong[which] += ask(f"ECHO? {number}") != str(number)
-            except (OSError, AssertionError):
-                wrong[which] += 1
-            except Exception as error:
-                if "VI_ERROR" not in str(error):
-                    raise
-                wrong[which] += 1
+        for number in range(which, 600, 2):
+            reply = source.ask(f"ECHO? {number}")
+            if reply != str(number):
+                wrong.append(reply)
 
-    threads = [threading.Thread(target=work, args=(which,)) for which in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30.0)
-    return sum(wrong)
-
-
-def test_row_7_two_threads_mix_replies_in_plain_and_not_over_the_link():
-    with served(echo) as server:
-        with plain(server.resource, timeout_s=0.05) as adapter:
-            assert wrong_replies(Source(adapter).ask, 40) > 0
-        with linked(server.resource, timeout_s=2.0) as link:
-            assert wrong_replies(StrictSource(link.adapter).ask, 300) == 0
-            assert wrong_replies(Source(link.adapter).ask, 300) == 0
-            assert link.counters.reconnects == 0
+    with served(echo) as server, linked(server.resource, timeout_s=5.0) as link:
+        source = driver(link.adapter)
+        threads = [threading.Thread(target=work, args=(which,)) for which in (0, 1)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30.0)
+        assert not wrong
+        assert link.ask("ECHO? end") == "end"
+        assert link.counters.reconnects == 0
 
 
 # --- 8: write-only command, then time moves ------------------------------------------------------
