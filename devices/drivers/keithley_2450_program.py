@@ -43,7 +43,6 @@ EXIT_BY_LIMIT, EXIT_BY_END = 18, 21
 
 _LIMIT_EXIT, _END_EXIT, _TIME_EXIT, _LAST = 17, 20, 14, 22
 _LONGEST_PERIOD_S = 100_000.0
-_SHORTEST_S = 1e-3
 _SHORTEST_TIMER_S = 8e-6
 _MARGIN, _MARGIN_V, _MARGIN_MA = 1.02, 0.01, 1e-5
 _SMALLEST_VLIM_V, _SMALLEST_ILIM_MA = 0.02, 1e-6
@@ -216,16 +215,19 @@ def _check_limits(program: Program, who: str) -> None:
 
 
 def _check_times(program: Program, who: str) -> None:
-    for name, value, low, high in (
-        ("period_s", program.period_s, CAPABILITIES.min_period_s, _LONGEST_PERIOD_S),
-        ("duration_s", program.duration_s, _SHORTEST_S, math.inf),
-    ):
-        if not (math.isfinite(value) and low <= value <= high):
-            raise LimitError(
-                who,
-                f"{name} {value:g} s, expected {low:g} to {high:g} s",
-                remedy="choose another record period or duration",
-            )
+    low, high = CAPABILITIES.min_period_s, _LONGEST_PERIOD_S
+    if not low <= program.period_s <= high:
+        raise LimitError(
+            who,
+            f"period_s {program.period_s:g} s, expected {low:g} to {high:g} s",
+            remedy="choose another record period",
+        )
+    if not 0.0 < program.duration_s < math.inf:
+        raise LimitError(
+            who,
+            f"duration_s {program.duration_s:g} s, expected a finite time above 0",
+            remedy="give the step a duration",
+        )
 
 
 def _check_ends(program: Program, who: str) -> None:
