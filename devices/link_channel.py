@@ -240,18 +240,20 @@ class VisaChannel(_Buffered):
     def disturbance(self) -> str:
         """Look for bytes nobody asked for, where the library can tell."""
         try:
-            waiting = self._waiting(self._session)
-        except (pyvisa.Error, OSError) as error:
-            return f"connection lost: {error}"
-        if waiting:
-            return f"unexpected reply of {waiting} bytes"
-        if self._buffer and not self._only_blank():
-            return f"unexpected reply {bytes(self._buffer[:40])!r}"
-        return ""
+            unexpected = self.excess()
+        except LinkError as error:
+            return error.what
+        return f"unexpected reply {bytes(self._buffer[:40])!r}" if unexpected else ""
 
     def excess(self) -> bool:
         """Whether bytes of a further reply are already here, where the library can tell."""
-        return self._waiting(self._session) > 0 or super().excess()
+        try:
+            waiting = self._waiting(self._session)
+            if waiting:
+                self._buffer += self._library.read(self._session, waiting)[0]
+        except (pyvisa.Error, OSError) as error:
+            raise self._failed(error) from error
+        return super().excess()
 
     def send(self, data: bytes, deadline_s: float) -> None:
         """Send all of `data`."""

@@ -12,7 +12,9 @@ from devices.roles import Identity
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 
 _POPS = re.compile(
-    r"\*ESR\?|:?SYST(?:EM)?:(?:ERR|EVEN)|:?STAT(?:US)?(?::\w+)*(?::EVEN(?:T)?)?\?$", re.IGNORECASE
+    r"\*ESR\?|:?SYST(?:EM)?:(?:ERR|EVEN)"
+    r"|:?STAT(?:US)?(?::(?!COND|ENAB|PTR|NTR)\w+)*\?$",
+    re.IGNORECASE,
 )
 """Queries whose reply removes what it reports (IEEE 488.2 11.5.1.2.2; SCPI 1999 volume 2,
 chapters 20 and 21): repeating one after its reply was lost would lose an error."""

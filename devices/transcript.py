@@ -8,6 +8,7 @@ that is exact for any byte and readable for most instruments.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
@@ -108,9 +109,24 @@ class ReplayInstrument:
                 f"transcript: exchange {self._next + 1}: got {message!r}, expected {expected!r}"
             )
         self._next += 1
-        return reply.removesuffix(b"\n") if reply is not None else None
+        return None if reply is None else _without_terminator(reply)
 
     @property
     def remaining(self) -> int:
         """Number of recorded messages not yet replayed."""
         return len(self._exchanges) - self._next
+
+
+_BLOCK = re.compile(rb"#([1-9])")
+
+
+def _without_terminator(reply: bytes) -> bytes:
+    """Reply without the newline behind it, where a driver has read that too.
+
+    A newline that is the last byte of a binary block stays.
+    """
+    block = _BLOCK.match(reply)
+    if block is None:
+        return reply.removesuffix(b"\n")
+    start = 2 + int(block.group(1))
+    return reply[: start + int(reply[2:start])]

@@ -196,7 +196,7 @@ class _Thread(threading.Thread):
         self._served, self._doors, self._life_s = served, doors, life_s
         self.started = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
+        self._end: asyncio.Event | None = None
         self.error: BaseException | None = None
 
     def run(self) -> None:
@@ -208,14 +208,14 @@ class _Thread(threading.Thread):
             self.started.set()
 
     def _ready(self, stop: asyncio.Event) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), stop
+        self._loop, self._end = asyncio.get_running_loop(), stop
         self.started.set()
 
     def stop(self) -> None:
         """End the server and wait for its thread, a bounded time."""
-        if self._loop is not None and self._stop is not None and self.is_alive():
+        if self._loop is not None and self._end is not None and self.is_alive():
             with contextlib.suppress(RuntimeError):  # its life ended just now
-                self._loop.call_soon_threadsafe(self._stop.set)
+                self._loop.call_soon_threadsafe(self._end.set)
         self.join(_START_S)
 
 
