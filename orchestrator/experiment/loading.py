@@ -18,8 +18,8 @@ from orchestrator.experiment.protocol import AnyStep, Record, Safety, Step
 from orchestrator.experiment.sample import Sample
 from orchestrator.inputs.invalid import ExperimentFileError, ProfileFileError
 from orchestrator.inputs.models import validated
-from orchestrator.inputs.problems import Finding, InvalidInput, Problem
-from orchestrator.inputs.source import Source, read_source, top_mapping
+from orchestrator.inputs.problems import Finding, InvalidInput, Problem, described
+from orchestrator.inputs.source import Source, is_readable_file, read_source, top_mapping
 from orchestrator.profile.loading import load_profile
 from orchestrator.profile.models import BenchProfile
 
@@ -151,18 +151,18 @@ class _Reading:
             if own is None and environ.get(BENCH_VARIABLE):
                 return load_profile(environ[BENCH_VARIABLE], environ=environ)
         except ProfileFileError as error:
-            self.problems += self._at_bench(error, bench is None and isinstance(own, str))
+            self.problems += self._at_bench(error, own=bench is None and isinstance(own, str))
             return None
         if own is None:
             what = "is missing, expected the bench to run on"
             self.note(Finding(("bench",), what, f"add `bench: ...`, use --bench or {_VARIABLE}"))
         return None
 
-    def _at_bench(self, error: ProfileFileError, own: bool) -> list[Problem]:  # noqa: FBT001 - one of two
+    def _at_bench(self, error: ProfileFileError, *, own: bool) -> list[Problem]:
         """A profile that cannot be found is a problem of the line that names it."""
         return [
             self.source.place(Finding(("bench",), one.finding.what, one.finding.remedy))
-            if own and not Path(one.file).exists()
+            if own and not is_readable_file(Path(one.file))
             else one
             for one in error.problems
         ]
@@ -196,18 +196,18 @@ def _read(path: Path) -> _Reading:
 def _read_protocol_file(reading: _Reading) -> None:
     """Put a plain aurora-unicycler JSON file in the place of its name."""
     name = reading.data["protocol"]
+    path = reading.path.parent / name
     try:
-        other = read_source(reading.path.parent / name)
+        other = read_source(path)
         data = top_mapping(other, "an aurora-unicycler protocol")
     except InvalidInput as error:
-        found = error.problems[0].finding
-        missing = not (reading.path.parent / name).is_file()
-        reading.problems += (
-            [reading.source.place(Finding(("protocol",), f"'{name}' {found.what}", found.remedy))]
-            if missing
-            else error.problems
-        )
         reading.protocol_unread = True
+        if is_readable_file(path):
+            reading.problems += error.problems
+            return
+        found = error.problems[0].finding
+        what = f"{described(name)} {found.what}"
+        reading.note(Finding(("protocol",), what, found.remedy))
         return
     data.pop("unicycler", None)  # the version that wrote the file
     capacity = _mapping(data.pop("sample", None)).get("capacity_mAh")

@@ -123,6 +123,14 @@ def parse_source(raw: bytes, file: str) -> Source:
     return _Parser(file).parse(_text(raw, file))
 
 
+def is_readable_file(path: Path) -> bool:
+    """Whether a path names a file; False for any text that cannot be a path."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def printable_path(path: Path) -> str:
     """A path as messages show it."""
     return "".join(c if c.isprintable() else "?" for c in str(path)[-400:])

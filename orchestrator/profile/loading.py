@@ -18,7 +18,7 @@ from orchestrator.inputs.problems import (
     name_remedy,
     printable,
 )
-from orchestrator.inputs.source import printable_path, read_source, top_mapping
+from orchestrator.inputs.source import is_readable_file, printable_path, read_source, top_mapping
 from orchestrator.profile.models import NAME, BenchProfile
 
 FOLDERS_VARIABLE = "OPERANDO_BENCHES"
@@ -97,7 +97,7 @@ def find_profile(
     for folder in folders:
         for suffix in _SUFFIXES:
             path = folder / f"{name}{suffix}"
-            if path.is_file():
+            if is_readable_file(path):
                 return path
     looked = ", ".join(printable_path(folder) for folder in folders)
     what = f"got '{name}', found no such bench profile in {looked}"

@@ -23,7 +23,7 @@ from orchestrator.profile.checks import HARDWARE_JOURNAL_S, agreement
 from orchestrator.profile.links import Limits, Link
 from orchestrator.profile.tables import Driver, Kind, drivers, kinds
 
-NAME = r"[A-Za-z0-9][A-Za-z0-9_.\-]*"
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}"
 """What a bench may be called; it becomes part of file names."""
 
 _DEVICE_NAME = r"[A-Za-z][A-Za-z0-9_]*"

@@ -208,6 +208,8 @@ CASES = [
     ('operator: "your name"', "x: .nan", ".nan", r"md\.x: got nan, expected a value that JSON has"),
     ('operator: "your name"', "x: [1, -.inf]", "-.inf", r"md\.x\[1\]: got -inf"),
     ('operator: "your name"', "x: 9007199254740993", "9007", r"whole number up to 2\^53"),
+    ("bench: sim-mri", f"bench: {'a' * 150}", "a" * 150, r"expected the name of a bench profile"),
+    ("bench: sim-mri", f"bench: {'a' * 300}.yaml", "a" * 300, r"File name too long"),
     ("bench: sim-mri", "bench: sim-mir", "sim-mir", r"bench: got 'sim-mir', found no such bench"),
     ("bench: sim-mri", "bench: ../nul", "../nul", r"bench: cannot be read: No such file"),
     (

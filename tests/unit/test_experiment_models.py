@@ -373,6 +373,13 @@ def test_a_protocol_file_that_is_not_there_or_not_json(with_file, tmp_path):
         load_experiment(path, environ={})
     assert len(caught.value.problems) == 1
     (tmp_path / "p.json").unlink()
+    for name in ("p" * 5000, "../", "/etc/shadow/x"):
+        other = path.with_name("other.yaml")
+        other.write_text(path.read_text().replace("p.json", name))
+        with pytest.raises(
+            ExperimentError, match=r"other\.yaml:\d+:11: protocol: .* cannot be read"
+        ):
+            load_experiment(other, environ={})
     with pytest.raises(ExperimentError, match=r"exp\.yaml:.*protocol: 'p\.json' cannot be read"):
         load_experiment(path, environ={})
 
