@@ -37,17 +37,15 @@ class ChargeCounter:
 
     def add(self, t_s: Floats, current_ma: Floats) -> tuple[Floats, Floats]:
         """Add records in order of time; returns net and throughput charge at each, mAh."""
-        if self._last is None:
-            t = np.concatenate(([t_s[0]], t_s))
-            i = np.concatenate(([current_ma[0]], current_ma))
-        else:
-            t = np.concatenate(([self._last[0]], t_s))
-            i = np.concatenate(([self._last[1]], current_ma))
-        i = np.nan_to_num(i, nan=0.0)  # an overloaded record tells nothing of the current
-        step_mah = 0.5 * (i[1:] + i[:-1]) * np.diff(t) / 3600.0
-        net = self.net_mah + np.cumsum(step_mah)
-        through = self.throughput_mah + np.cumsum(np.abs(step_mah))
-        self._last = (float(t_s[-1]), float(i[-1]))
+        # an overloaded record tells nothing of the current
+        now_ma = np.where(np.isnan(current_ma), 0.0, current_ma)
+        last_t, last_ma = self._last or (t_s[0], now_ma[0])
+        t = np.concatenate(((last_t,), t_s))
+        i = np.concatenate(((last_ma,), now_ma))
+        step_mah = (i[1:] + i[:-1]) * (t[1:] - t[:-1]) * (0.5 / 3600.0)
+        net = self.net_mah + step_mah.cumsum()
+        through = self.throughput_mah + np.abs(step_mah).cumsum()
+        self._last = (float(t_s[-1]), float(now_ma[-1]))
         self.net_mah, self.throughput_mah = float(net[-1]), float(through[-1])
         self._knots.append((t_s, net, through))
         while self._knots and self._knots[0][0][-1] < t_s[-1] - self._remember_s:

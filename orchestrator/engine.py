@@ -21,6 +21,7 @@ from bluesky.utils import DuringTask, RunEngineInterrupted
 from event_model import DocumentNames
 
 from devices.clock import Clock, Owner
+from orchestrator.pages import PageComposer
 
 log = logging.getLogger(__name__)
 
@@ -128,10 +129,20 @@ class Engine(RunEngine):
             return
         if "time" in doc:
             doc["time"] = self.clock.time()
-        if name is DocumentNames.descriptor and doc.get("name") == "interruptions":
-            self._interruption_streams.add(doc["uid"])
+        if name is DocumentNames.descriptor:
+            self._compose_pages_of(doc)
+            if doc.get("name") == "interruptions":
+                self._interruption_streams.add(doc["uid"])
         elif name is DocumentNames.event and doc["descriptor"] in self._interruption_streams:
             doc["timestamps"] = dict.fromkeys(doc["timestamps"], doc["time"])
+
+    def _compose_pages_of(self, descriptor: dict[str, Any]) -> None:
+        """Let pages of a new stream be composed by `PageComposer`; see there for the reason."""
+        for run in self._run_bundlers.values():
+            bundle = run._descriptors.get(descriptor["name"])  # noqa: SLF001 - no public way
+            if bundle is not None and bundle.descriptor_doc["uid"] == descriptor["uid"]:
+                counters = bundle.compose_event_page.event_counters
+                bundle.compose_event_page = PageComposer(bundle.descriptor_doc, counters)
 
     def subscribe(self, func: DocumentConsumer, name: str = "all") -> int:
         """Tell `func` of documents; if it raises it is logged once and detached."""
