@@ -302,12 +302,7 @@ class MriScanner(Device):
         if self._ttl is not None:
             self._ttl.pulse()
         status = self._console.status()
-        if status.state not in (
-            ConsoleState.ACQUIRING,
-            ConsoleState.RECONSTRUCTING,
-            ConsoleState.WAITING_TRIGGER,
-            ConsoleState.IDLE,
-        ):
+        if status.state in (ConsoleState.ERROR, ConsoleState.ARMED) or _ended_early(status):
             raise InstrumentFault(
                 self.name,
                 f"the scan did not start: the console is {status.state} {status.error}".strip(),
@@ -339,9 +334,10 @@ class MriScanner(Device):
         waited_s = self.clock.time() - self._triggered_s
         if status.state is ConsoleState.IDLE and math.isfinite(status.t_end_s):
             self._fetch(status)
-        elif status.state is ConsoleState.ERROR:
+        elif status.state is ConsoleState.ERROR or _ended_early(status):
+            text = status.error or "it was ended at the console"
             raise InstrumentFault(
-                self.name, f"the scan failed: {status.error}", remedy="look at the console"
+                self.name, f"the scan failed: {text}", remedy="look at the console"
             )
         elif status.state is ConsoleState.WAITING_TRIGGER and waited_s > _WAIT_FOR_TRIGGER_S:
             raise NotReachedError(
@@ -417,7 +413,7 @@ class MriScanner(Device):
             return np.nan, np.nan
 
     def _end_without_frame(self, why: str) -> None:
-        log.warning("%s: no frame: %s", self.name, why)
+        log.info("%s: no frame: %s", self.name, why)
         self.quality.update(why)
         if self._done is not None and not self._done.done:
             self._done.set_finished()
@@ -426,6 +422,11 @@ class MriScanner(Device):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _ended_early(status: ConsoleStatus) -> bool:
+    """Whether nothing runs and nothing was finished: somebody ended the scan."""
+    return status.state is ConsoleState.IDLE and not math.isfinite(status.t_end_s)
 
 
 def judge(image: np.ndarray[Any, Any]) -> str:

@@ -241,7 +241,7 @@ class Bench:
         return MriScanner(
             name=name,
             clock=self.clock,
-            console=BridgeMriConsole(console),
+            console=BridgeMriConsole(console, trigger_mode="per_scan" if ttl else "off"),
             ttl=ttl,
             frames=self._recorder.frames,
             worker=self._worker,

@@ -16,10 +16,9 @@ from devices.clock import LoopClock, SystemClock, monotonic, wall_time
 from orchestrator.errors import ProfileError
 from orchestrator.profile.models import BenchProfile
 from sim.clock import JumpingLoop
-from sim.images.mri import FlashImager, FlashSettings
 from sim.instruments.agilent_33500 import SimulatedAgilent33500
 from sim.instruments.keithley_2450 import Keithley2450 as SimulatedKeithley2450
-from sim.instruments.mri_console import SimulatedMriConsole
+from sim.instruments.mri_console import SimulatedMriConsole, flash_imagers
 from sim.samples.llzo_cell import LlzoCell
 from sim.wire.visa import SimulatedVisaLibrary
 from sim.world import World
@@ -122,7 +121,7 @@ class Laboratory:
         if driver == "console_bridge":
             return SimulatedMriConsole(
                 self.world,
-                self._imager,
+                flash_imagers(self.world.sample.geometry, self.world.seed),
                 cable=_CABLE,
                 serial=serial,
                 clock_offset_s=self._epoch_s,
@@ -132,15 +131,6 @@ class Laboratory:
             f"no simulated instrument answers to the driver {driver!r}",
             remedy="give the real instrument's address instead of sim://",
         )
-
-    def _imager(self, settings: Mapping[str, Any]) -> FlashImager:
-        fields = FlashSettings.__dataclass_fields__
-        chosen = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in settings.items()
-            if key in fields
-        }
-        return FlashImager(self.world.sample.geometry, FlashSettings(**chosen), self.world.seed)
 
 
 def _sample(recipe: Mapping[str, Any]) -> LlzoCell:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import bluesky.plan_stubs as bps
+from bluesky import Msg
 from bluesky.utils import MsgGenerator
 from ophyd.status import Status
 
@@ -136,15 +137,16 @@ def _run_step(progress: _Progress, position: Position) -> MsgGenerator[str | Non
         cycle=position.cycle,
         on_pause=cycling.on_pause,
     )
-    yield from bps.prepare(pstat, technique, group="prepare")
-    yield from bps.kickoff(pstat, group="kickoff")
-    ended = yield from bps.complete(pstat, group="complete")
+    # Bare messages: each of bluesky's stubs formats a traceback when it is made, and a week has
+    # thousands of steps.
+    yield Msg("prepare", pstat, technique, group="prepare")
+    yield Msg("kickoff", pstat, group="kickoff")
+    ended = yield Msg("complete", pstat, group="complete")
     while not is_done(ended) and progress.met() is None:
         yield from _serve(progress, ended)
     if progress.met() is not None:
         return (yield from _note_condition(progress))
-    reason = yield from bps.rd(pstat.end_reason, default_value="time")
-    if reason == "limit":
+    if pstat.end_reason.get() == "limit":
         volts, amps = pstat.voltage_v.get(), pstat.current_ma.get()
         text = f"a limit was exceeded at {volts:.4g} V, {amps:.4g} mA"
         yield from note(progress.event, "limit", text, volts)
@@ -170,7 +172,7 @@ def _serve(progress: _Progress, ended: Status | None) -> MsgGenerator[None]:
 
 def _collect(progress: _Progress) -> MsgGenerator[None]:
     progress.flush_at_s = progress.now_s + progress.cycling.journal_every_s
-    yield from bps.collect(progress.cycling.potentiostat, name=ECHEM, return_payload=False)
+    yield Msg("collect", progress.cycling.potentiostat, name=ECHEM, return_payload=False)
 
 
 def _note_condition(progress: _Progress) -> MsgGenerator[str]:
