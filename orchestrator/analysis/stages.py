@@ -50,8 +50,15 @@ class _Observed:
 
 @dataclass(frozen=True)
 class _Fit:
+    """Parameters of a curve, the second of which is its height."""
+
     parameters: Floats
     covariance: Floats
+
+    @property
+    def significant(self) -> bool:
+        """Whether the height exceeds three standard errors."""
+        return bool(self.parameters[1] > 3.0 * np.sqrt(self.covariance[1, 1]))
 
 
 @dataclass(frozen=True)
@@ -88,9 +95,10 @@ class Stages:
 
     @property
     def complete(self) -> bool:
-        """Whether all boundaries were found, in order."""
+        """Whether all boundaries were found without a flag, in order."""
         times = [boundary.time_d for boundary in self.boundaries]
-        return all(b.found for b in self.boundaries) and times == sorted(times)
+        sound = all(b.found and b.quality == "ok" for b in self.boundaries)
+        return sound and times == sorted(times)
 
 
 def stages_by_definition(rates: GrowthRates) -> Stages:
@@ -188,9 +196,8 @@ def _inner_boundaries(span: Floats, fit: _Fit) -> tuple[Boundary, Boundary]:
     def boundaries(parameters: Floats) -> Floats:
         return np.array(_inner_crossings(time_d, weights @ _logistic_mean(span, *parameters)))
 
-    height, height_error = fit.parameters[1], np.sqrt(fit.covariance[1, 1])
     rise, fall = _propagated(boundaries, fit, "no crossing within the frames")
-    if height <= 3 * height_error:
+    if not fit.significant:
         reason = "growth of the inner layers is not significant"
         return replace(rise, quality=reason), replace(fall, quality=reason)
     return rise, fall
@@ -223,6 +230,8 @@ def _outer_boundary(span: Floats, outer: _Observed, logistic: _Fit) -> Boundary:
     fit = _fit(curve, early, guess, bounds)
     if fit is None:
         return Boundary(np.nan, np.nan, "fit of the outer layers did not converge")
+    if not fit.significant:
+        return Boundary(np.nan, np.nan, "early growth of the outer layers is not significant")
     weights, time_d = _weights(span), span.mean(axis=0)
 
     def boundary(parameters: Floats) -> Floats:

@@ -1,6 +1,6 @@
 """How every figure looks: size, type, colours, and the mark of simulated data.
 
-Figures are drawn at twice the size in which the page shows them: `WIDTH_IN` inches are
+Figures have one and a half times the pixels in which the page shows them: `WIDTH_IN` inches are
 `WIDTH_IN` * 96 CSS pixels, hence a point in the figure is a point on the page.
 """
 
@@ -20,7 +20,7 @@ from orchestrator.report.contents import Contents
 
 WIDTH_IN = 10.0
 CSS_PX_PER_IN = 96
-DPI = 2 * CSS_PX_PER_IN
+DPI = 1.5 * CSS_PX_PER_IN
 
 # Okabe and Ito's palette, told apart with every common colour blindness; outer layers are drawn
 # with full symbols in dark colours, inner layers with open symbols in light ones.
@@ -89,7 +89,11 @@ def new_figure(contents: Contents, *, height_in: float) -> Figure:
 def save(figure: Figure, path: Path, contents: Contents) -> None:
     """Write a PNG whose metadata repeat the run and the origin of the data."""
     description = f"run {contents.start.get('uid', '')}: {BANNERS[contents.provenance]}"
-    figure.savefig(path, metadata={"Description": description, "Software": "operando"})
+    figure.savefig(
+        path,
+        metadata={"Description": description, "Software": "operando"},
+        pil_kwargs={"compress_level": 4},
+    )
 
 
 def panel(axes: Axes, letter: str, title: str) -> None:
