@@ -69,8 +69,8 @@ class Condition(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _parse(cls, data: Any) -> Any:
-        if isinstance(data, dict) and set(data) == set(cls.model_fields):
-            data = _file_form(data["name"], data["value"])
+        if isinstance(data, dict) and "name" in data and set(data) <= set(cls.model_fields):
+            data = _file_form(data["name"], data.get("value"))
         form = {data: None} if isinstance(data, str) else data
         if not isinstance(form, dict) or len(form) != 1:
             what = f"got {described(data)}, expected one condition: {listed(CONDITIONS)}"

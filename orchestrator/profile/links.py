@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Self
 
@@ -107,7 +108,8 @@ class Limits(StrictModel):
         mirrored = dict(data)
         for low, high in (("min_voltage_v", "max_voltage_v"), ("min_current_ma", "max_current_ma")):
             value = data.get(high)
-            if data.get(low) is None and isinstance(value, int | float):
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if data.get(low) is None and number and math.isfinite(value):
                 mirrored[low] = -abs(value)
         return mirrored
 

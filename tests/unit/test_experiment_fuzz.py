@@ -65,7 +65,7 @@ def check(raw: bytes, folder: Path) -> None:
 
 
 SETTINGS = settings(
-    max_examples=250,
+    max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import ExperimentError
 from orchestrator.experiment import Experiment, bench_of, load_experiment, read_experiment
-from orchestrator.experiment.conditions import CONDITIONS
+from orchestrator.experiment.conditions import CONDITIONS, Condition
 from orchestrator.experiment.imaging import CELL_DURING_EXPOSURE, MOMENTS, AtMoments
 from orchestrator.experiment.lowering import lower_spectrum
 from orchestrator.experiment.protocol import STEPS, Impedance
@@ -208,6 +208,12 @@ def test_conditions(experiment, form, name, value):
     assert Experiment.model_validate(with_(experiment, stop_when=[form])).to_document()
 
 
+def test_a_condition_can_be_made_in_python():
+    assert Condition(name="hard_short").value is None
+    assert Condition(name="duration_s", value=3).value == 3.0
+    assert Condition(name="duration_s", value=3).model_dump() == {"duration_s": 3.0}
+
+
 def test_the_tables_agree_with_those_who_carry_them_out():
     runnable = {name for name, kind in CONDITIONS.items() if "sem" not in kind.device_kinds}
     assert runnable == set(CRITERIA)
@@ -303,6 +309,20 @@ def test_a_broken_profile_and_a_broken_experiment_are_told_together(lab):
 def test_a_given_profile_is_used_as_it_is(lab):
     profile = load_profile(lab / "two.yaml")
     assert load_experiment(lab / "exp.yaml", profile=profile, environ={}).roles["mri"] == "magnet"
+
+
+def test_a_bench_can_be_asked_before_anything_is_opened(experiment, lab):
+    small = (lab / "one.yaml").read_text().replace("max_voltage_v: 5", "max_voltage_v: 3")
+    (lab / "one.yaml").write_text(small)
+    found = experiment.check(load_profile(lab / "one.yaml"))
+    assert {finding.path for finding in found} == {
+        ("roles", "potentiostat"),  # the example names pstat
+        ("roles", "mri"),
+    }
+    unassigned = read_experiment(lab / "exp.yaml")
+    found = unassigned.check(load_profile(lab / "one.yaml"))
+    assert {finding.path[-1] for finding in found} == {"max_voltage_V", "min_voltage_V"}
+    assert unassigned.check(load_profile(lab / "two.yaml")) == []
 
 
 # --- plain aurora-unicycler files ----------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -150,6 +151,13 @@ def test_a_mistake_is_said_with_its_place(load, tmp_path, old, new, says):
     assert any(re.search(says, line) for line in lines), lines
 
 
+@pytest.mark.parametrize("value", [".nan", ".inf", "true", "'5'"])
+def test_a_bad_limit_is_one_mistake_not_two(load, value):
+    with pytest.raises(ProfileError) as caught:
+        load("max_voltage_v: 5", f"max_voltage_v: {value}")
+    assert len(caught.value.problems) == 1
+
+
 def test_several_mistakes_are_said_at_once(load):
     with pytest.raises(ProfileError) as caught:
         load(
@@ -274,6 +282,59 @@ def test_tables_are_consistent():
     for driver in drivers().values():
         assert isinstance(driver, Driver)
         assert not driver.steps & set(driver.reason)
+
+
+PLUGIN = """
+from orchestrator.profile.tables import Driver, Kind
+
+kind = Kind("furnace", parts={"oven": "oven"}, signals=("temperature_celsius",))
+driver = Driver("acme_oven", role="oven")
+usurper = Driver("keithley_2450", role="oven")
+"""
+POINTS = """
+[operando.devices]
+furnace = plugin_of_a_lab:kind
+[operando.drivers]
+acme_oven = plugin_of_a_lab:driver
+keithley_2450 = plugin_of_a_lab:usurper
+"""
+USE = """
+import sys
+from orchestrator.profile.loading import load_profile
+from orchestrator.profile.tables import drivers
+profile = load_profile(sys.argv[1])
+assert list(profile.links) == ["pstat", "mri.console", "mri.trigger", "furnace.oven"]
+assert profile.kind_of("furnace").signals == ("temperature_celsius",)
+assert drivers()["keithley_2450"].role == "potentiostat"
+"""
+
+
+def test_another_distribution_adds_kinds_and_drivers(tmp_path):
+    """By real entry points, in a process of its own: the tables are read once."""
+    (tmp_path / "plugin_of_a_lab.py").write_text(PLUGIN)
+    info = tmp_path / "plugin_of_a_lab-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin-of-a-lab\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(POINTS)
+    device = (
+        '  furnace: {kind: furnace, parts: {oven: {driver: acme_oven, resource: "sim://oven"}}}\n'
+    )
+    path = tmp_path / "bench.yaml"
+
+    def loads(text: str) -> subprocess.CompletedProcess[str]:
+        path.write_text(text)
+        return subprocess.run(
+            [sys.executable, "-c", USE, str(path)],
+            cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    text = TEXT.replace("poll_period_s:", f"{device}poll_period_s:", 1)
+    done = loads(text)
+    assert done.returncode == 0, done.stderr
+    assert "has no part oven" in loads(text.replace("oven: {driver", "stove: {driver")).stderr
+    (info / "entry_points.txt").write_text(POINTS.replace(":kind", ":driver"))
+    assert "got Driver, expected Kind" in loads(text).stderr
 
 
 TOKENS = [match.span() for match in re.finditer(r"[A-Za-z0-9_.\-:/]+|[\[\]{}:,]", TEXT)]
