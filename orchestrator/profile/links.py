@@ -108,8 +108,9 @@ class Limits(StrictModel):
         mirrored = dict(data)
         for low, high in (("min_voltage_v", "max_voltage_v"), ("min_current_ma", "max_current_ma")):
             value = data.get(high)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if data.get(low) is None and number and math.isfinite(value):
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                continue  # said of the other limit
+            if data.get(low) is None and math.isfinite(value):
                 mirrored[low] = -abs(value)
         return mirrored
 
