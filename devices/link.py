@@ -14,7 +14,6 @@ The faults of plain PyMeasure on PyVISA-py that this answers are shown one by on
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,12 +100,12 @@ class Link(Session):
             IdentityError: After a reconnect another instrument answers.
         """
         message = self._message(command)
-        with self._exclusively(None):
+        with self._turn:
             self._ready()
             self._send(message.data)
             if message.asks:
-                self._reader, self._reply_due = threading.get_ident(), True
-                self._reply_deadline_s = monotonic() + self._settings.timeout_s
+                self._reply_due = True
+                self._turn.keep_for_reply(monotonic() + self._settings.timeout_s)
             else:
                 self.counters.writes += 1
 
@@ -127,7 +126,7 @@ class Link(Session):
             LinkError: It was not sent, or (the message says so) it may have been.
             IdentityError: After a reconnect another instrument answers.
         """
-        with self._exclusively(None):
+        with self._turn:
             reconnects = self.counters.reconnects
             self._ready()
             if self.counters.reconnects != reconnects:
@@ -151,13 +150,13 @@ class Link(Session):
         Raises:
             LinkError: None came in time, or the connection it belonged to is gone.
         """
-        with self._exclusively(None):
+        with self._turn:
             try:
                 self._require_reply()
                 return self._received(self._line)
             finally:
-                self._reply_due, self._reader = False, None
-                self._turn.notify_all()
+                self._reply_due = False
+                self._turn.reply_taken()
 
     def read_bytes(self, count: int = -1, *, break_on_termchar: bool = False) -> bytes:
         """Next `count` bytes of a reply; -1: one whole reply, a block or a line, with terminator.
@@ -165,7 +164,7 @@ class Link(Session):
         Raises:
             LinkError: They did not come in time, or the connection they belonged to is gone.
         """
-        with self._exclusively(None):
+        with self._turn:
             self._require_reply()
             self._reply_due = False
             return self._received(
@@ -195,7 +194,7 @@ class Link(Session):
             LinkError: Another thread held the link for the whole budget, or it cannot connect.
             IdentityError: After a reconnect another instrument answers.
         """
-        with self._exclusively(budget_s):
+        with self._turn.within(budget_s):
             self._ready()
             self._unbroken += 1
             try:
@@ -207,14 +206,14 @@ class Link(Session):
         message = self._message(command)
         repeatable = message.repeatable if repeat is None else repeat
         left = self._settings.read_retries if repeatable else 0
-        with self._exclusively(None):
+        with self._turn:
             while True:
                 try:
                     self._ready()
                     return self._once(message.data, receive)
                 except LinkError:
                     fixed = self._unbroken or self._recovering or self._closed
-                    if left == 0 or fixed or monotonic() >= self._deadline_s:
+                    if left == 0 or fixed or monotonic() >= self._turn.deadline_s:
                         raise
                 left -= 1
                 self.counters.retries += 1
@@ -259,7 +258,7 @@ class Link(Session):
         return data
 
     def _require_reply(self) -> None:
-        if self._channel is None or (self._reply_due and self._reader is None):
+        if self._channel is None or (self._reply_due and not self._turn.kept):
             trouble = self._trouble or "the reply came too late"
             raise self._error(f"no reply can come: {trouble}", "send the query again")
 

@@ -12,6 +12,7 @@ Deadlines are readings of `devices.clock.monotonic`. Every failure is a `LinkErr
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -27,6 +28,9 @@ MAX_REPLY_BYTES = 64 * 1024 * 1024
 """A longer reply, or a block that announces one, is refused before it fills memory."""
 
 _CHUNK_BYTES = 64 * 1024
+
+_TIMEOUT_STEP_S = 0.005
+"""How far a socket's timeout may be from the deadline, s."""
 
 
 class Channel(Protocol):
@@ -154,7 +158,9 @@ class SocketChannel(_Buffered):
         self, who: str, connection: Any, stream: socket.socket, termination: bytes
     ) -> None:
         super().__init__(who, connection, termination)
-        self._socket = stream
+        self._socket, self._timeout_s = stream, 0.0
+        self._poll = select.poll()
+        self._poll.register(stream, select.POLLIN)
         # PyVISA-py takes a refused connection for an open one: select() calls it writable.
         refused = stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if refused:
@@ -164,24 +170,22 @@ class SocketChannel(_Buffered):
 
     def disturbance(self) -> str:
         """Look at the socket without waiting."""
-        try:
-            self._socket.settimeout(0.0)
-            data = self._socket.recv(_CHUNK_BYTES)
-        except BlockingIOError:
-            data = None
-        except OSError as error:
-            return f"connection lost: {error}"
-        if data == b"":
-            return "peer closed the connection"
-        self._buffer += data or b""
+        if self._poll.poll(0):
+            try:
+                data = self._socket.recv(_CHUNK_BYTES)
+            except OSError as error:
+                return f"connection lost: {error.strerror or error}"
+            if not data:
+                return "peer closed the connection"
+            self._buffer += data
         if self._buffer and not self._only_blank():
             return f"unexpected reply {bytes(self._buffer[:40])!r}"
         return ""
 
     def send(self, data: bytes, deadline_s: float) -> None:
         """Send all of `data`."""
+        self._within(deadline_s)
         try:
-            self._socket.settimeout(max(1e-3, deadline_s - monotonic()))
             self._socket.sendall(data)
         except TimeoutError as error:
             raise self._late() from error
@@ -190,11 +194,8 @@ class SocketChannel(_Buffered):
 
     def _receive(self, count: int, deadline_s: float) -> bytes:
         del count
-        remaining_s = deadline_s - monotonic()
-        if remaining_s <= 0.0:
-            raise self._late()
+        self._within(deadline_s)
         try:
-            self._socket.settimeout(remaining_s)
             data = self._socket.recv(_CHUNK_BYTES)
         except TimeoutError as error:
             raise self._late() from error
@@ -207,6 +208,15 @@ class SocketChannel(_Buffered):
                 remedy="check that the instrument runs and serves nobody else",
             )
         return data
+
+    def _within(self, deadline_s: float) -> None:
+        """Let the next operation take until the deadline; each change is a system call."""
+        left_s = deadline_s - monotonic()
+        if left_s <= 0.0:
+            raise self._late()
+        if abs(left_s - self._timeout_s) > _TIMEOUT_STEP_S:
+            self._socket.settimeout(left_s)
+            self._timeout_s = left_s
 
     def _gone(self, error: OSError) -> LinkError:
         return LinkError(

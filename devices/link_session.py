@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ from devices.errors import IdentityError, LinkError
 from devices.link_channel import Channel, open_channel
 from devices.link_message import parse_identity
 from devices.link_numbers import GarbledReplyError
+from devices.link_turn import Turn
 from devices.roles import Identity
 from devices.transcript import Transcript
 
@@ -108,21 +108,18 @@ class Session:
         self._settings, self._transcript = settings, transcript
         self.resource, self.who = settings.resource, settings.who
         self.counters = LinkCounters()
-        self._lock = threading.RLock()
-        self._turn = threading.Condition(self._lock)
+        self._turn = Turn(settings.who, settings.transaction_s)
         self._callbacks: list[Callable[[], None]] = []
         self._channel: Channel | None = None
         self._trouble = ""
         self._identity: Identity | None = None
         self._closed = self._recovering = False
-        self._depth = self._unbroken = 0
-        self._deadline_s = self._sent_s = 0.0
-        self._reader: int | None = None
+        self._unbroken = 0
+        self._sent_s = 0.0
         self._reply_due = False
-        self._reply_deadline_s = 0.0
         self._write_end = settings.write_termination.encode("ascii")
         try:
-            with self._exclusively(None):
+            with self._turn:
                 self._ready()
         except BaseException:
             self.close()
@@ -162,45 +159,10 @@ class Session:
     def close(self) -> None:
         """Close the link for good; idempotent."""
         self._closed = True
-        held = self._lock.acquire(timeout=self._settings.transaction_s)
-        try:
+        with contextlib.suppress(LinkError), self._turn:
             self.distrust("the link is closed")
             if self._transcript is not None:
                 self._transcript.close()
-        finally:
-            if held:
-                self._lock.release()
-
-    @contextmanager
-    def _exclusively(self, budget_s: float | None) -> Iterator[None]:
-        """Hold the lock; the outermost holder starts the budget of the transaction."""
-        budget_s = self._settings.transaction_s if budget_s is None else budget_s
-        if not self._lock.acquire(timeout=budget_s):
-            raise self._error(
-                f"busy for more than {budget_s:g} s with another thread's transaction",
-                "shorten that transaction or give it a connection of its own",
-            )
-        try:
-            if self._depth == 0:
-                self._await_turn()
-                self._deadline_s = monotonic() + budget_s
-            self._depth += 1
-            try:
-                yield
-            finally:
-                self._depth -= 1
-        finally:
-            self._lock.release()
-
-    def _await_turn(self) -> None:
-        """Let another thread read the reply it has asked for, until that reply is late."""
-        me = threading.get_ident()
-        while self._reader not in (None, me):
-            left_s = self._reply_deadline_s - monotonic()
-            if left_s <= 0.0:
-                self._reader = None
-            else:
-                self._turn.wait(left_s)
 
     def _ready(self) -> Channel:
         """A connection that may take a command; replaced and verified first where in doubt."""
@@ -213,7 +175,8 @@ class Session:
             if not trouble:
                 return channel
             self.distrust(trouble)
-        self._reader, self._reply_due = None, False
+        self._reply_due = False
+        self._turn.reply_taken()
         if self._closed or self._recovering or self._unbroken:
             raise self._error(
                 f"nothing was sent: {self._trouble}",
@@ -243,7 +206,7 @@ class Session:
 
     def _open(self) -> Channel:
         settings = self._settings
-        left_s = self._deadline_s - monotonic()
+        left_s = self._turn.deadline_s - monotonic()
         if left_s <= 0.0:
             raise self._error(f"no time left to reconnect: {self._trouble}", "try again later")
         self._record("open", self.resource.encode())
@@ -337,7 +300,7 @@ class Session:
 
     def _by_s(self) -> float:
         """When the present exchange must be over, in monotonic seconds."""
-        return min(monotonic() + self._settings.timeout_s, self._deadline_s)
+        return min(monotonic() + self._settings.timeout_s, self._turn.deadline_s)
 
     def _record(self, what: str, data: bytes) -> None:
         if self._transcript is not None:

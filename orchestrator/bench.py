@@ -22,11 +22,10 @@ from orchestrator.engine import Engine
 from orchestrator.errors import ProfileError
 from orchestrator.laboratory import Laboratory, TimeBase, time_base
 from orchestrator.live import Live
+from orchestrator.profile.links import Link as LinkEntry
 from orchestrator.profile.loading import load_profile
 from orchestrator.profile.models import BenchProfile, MriEntry, PotentiostatEntry
-from orchestrator.profile.models import Link as LinkEntry
 from orchestrator.records.recorder import Recorder
-from typing import TYPE_CHECKING
 from orchestrator.worker import LoopWorker
 
 

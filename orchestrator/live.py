@@ -10,6 +10,9 @@ from devices.clock import Clock
 from devices.potentiostat import Records
 from orchestrator.records.live import LiveState
 
+_ENDS = ("condition", "limit", "completed")
+"""Kinds of event that end a protocol."""
+
 
 @dataclass
 class Present:
@@ -27,6 +30,8 @@ class Present:
         charge_mah: Net charge, mAh.
         throughput_mah: Charge in both directions, mAh.
         frames: Frames by stream.
+        stopped_at_s: Experiment time since the run began at which the protocol ended, s; the run
+            itself may go on for a last frame.
         stop_reason: Why the run ended; empty while it runs.
     """
 
@@ -41,6 +46,7 @@ class Present:
     charge_mah: float = 0.0
     throughput_mah: float = 0.0
     frames: dict[str, int] | None = None
+    stopped_at_s: float | None = None
     stop_reason: str = ""
 
 
@@ -58,6 +64,7 @@ class Live:
         self._state = Present()
         self._began_s = 0.0
         self._image_streams: dict[str, str] = {}
+        self._event_stream = ""
 
     def snapshot(self) -> Present:
         """The newest state, with experiment time as it is now."""
@@ -70,25 +77,40 @@ class Live:
 
     def document(self, name: str, doc: dict[str, Any]) -> None:
         """Take note of a document."""
-        with self._lock:
-            if name == "start":
-                self._began_s = doc["time"]
-                self._image_streams.clear()
-                self._state = Present(run=doc["uid"], state="running", frames={})
-            elif name == "descriptor":
-                external = any("external" in key for key in doc["data_keys"].values())
-                if external:
-                    self._image_streams[doc["uid"]] = doc["name"]
-            elif name == "event" and doc["descriptor"] in self._image_streams:
-                stream = self._image_streams[doc["descriptor"]]
-                frames = self._state.frames or {}
-                frames[stream] = frames.get(stream, 0) + 1
-                self._state.frames = frames
-            elif name == "stop":
-                self._state.state, self._state.stop_reason = "ended", doc.get("reason", "")
-                self._state.time_s = doc["time"]
-                self._state.elapsed_s = doc["time"] - self._began_s
+        take = {
+            "start": self._start,
+            "descriptor": self._descriptor,
+            "event": self._event,
+            "stop": self._stop,
+        }.get(name)
+        if take is not None:
+            with self._lock:
+                take(doc)
         self._show(at_once=name in ("start", "stop"))
+
+    def _start(self, doc: dict[str, Any]) -> None:
+        self._began_s = doc["time"]
+        self._image_streams.clear()
+        self._state = Present(run=doc["uid"], state="running", frames={})
+
+    def _descriptor(self, doc: dict[str, Any]) -> None:
+        if any("external" in key for key in doc["data_keys"].values()):
+            self._image_streams[doc["uid"]] = doc["name"]
+        elif doc["name"] == "events":
+            self._event_stream = doc["uid"]
+
+    def _event(self, doc: dict[str, Any]) -> None:
+        if doc["descriptor"] in self._image_streams:
+            stream = self._image_streams[doc["descriptor"]]
+            frames = self._state.frames or {}
+            self._state.frames = {**frames, stream: frames.get(stream, 0) + 1}
+        elif doc["descriptor"] == self._event_stream and doc["data"]["event_kind"] in _ENDS:
+            self._state.stopped_at_s = doc["time"] - self._began_s
+
+    def _stop(self, doc: dict[str, Any]) -> None:
+        self._state.state, self._state.stop_reason = "ended", doc.get("reason", "")
+        self._state.time_s = doc["time"]
+        self._state.elapsed_s = doc["time"] - self._began_s
 
     def records(self, records: Records) -> None:
         """Take note of new records of the potentiostat."""

@@ -78,7 +78,5 @@ def _capture(
     )
 
 
-def _condition(
-    model: ConditionModel, potentiostat: Potentiostat, area_cm2: float
-) -> Condition:
+def _condition(model: ConditionModel, potentiostat: Potentiostat, area_cm2: float) -> Condition:
     return condition(model.name, potentiostat, value=model.value or 0.0, area_cm2=area_cm2)

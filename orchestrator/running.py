@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, TextIO
+from typing import IO, Any
 
 from devices.clock import monotonic
 from orchestrator.bench import Bench
@@ -37,7 +37,8 @@ class RunResult:
         uid: Uid of the run.
         exit_status: ``success``, ``abort`` or ``fail``.
         stop_reason: Why it ended.
-        duration_s: Experiment time, s.
+        duration_s: Experiment time of the whole run, s, a last frame included.
+        stopped_at_s: Experiment time at which the protocol ended (its condition met), s.
         wall_s: Real time, s.
         events: Events by stream.
         frames: Frames by device.
@@ -54,6 +55,7 @@ class RunResult:
     exit_status: str
     stop_reason: str
     duration_s: float
+    stopped_at_s: float
     wall_s: float
     events: Mapping[str, int]
     frames: Mapping[str, int]
@@ -89,7 +91,7 @@ def run_experiment(
     experiment: Experiment,
     bench: Bench,
     *,
-    speak: TextIO,
+    speak: IO[str],
     on_pause: Callable[[Bench], bool] | None = None,
 ) -> RunResult:
     """Run an experiment to its end on an open bench.
@@ -131,6 +133,7 @@ def _result(bench: Bench, stop: Mapping[str, Any], wall_s: float) -> RunResult:
         exit_status=exit_status,
         stop_reason=reason if exit_status == "success" else "aborted",
         duration_s=live.elapsed_s,
+        stopped_at_s=live.elapsed_s if live.stopped_at_s is None else live.stopped_at_s,
         wall_s=wall_s,
         events=dict(stop.get("num_events", {})),
         frames=dict(live.frames or {}),

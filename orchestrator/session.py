@@ -35,6 +35,7 @@ class Late:
         return self._late()[key]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As the real object, for databroker's ``db(sample=...)``."""
         return self._late()(*args, **kwargs)
 
     def __len__(self) -> int:
@@ -61,10 +62,10 @@ def namespace(bench: Bench) -> dict[str, Any]:
     Args:
         bench: The open bench.
     """
-    import bluesky.plan_stubs as bps  # noqa: PLC0415 - the session's start is what loads them
-    import bluesky.plans as bp  # noqa: PLC0415
+    import bluesky.plan_stubs as bps
+    import bluesky.plans as bp
 
-    import plans  # noqa: PLC0415
+    import plans
 
     return {
         "RE": bench.RE,

@@ -22,6 +22,8 @@ FLASH_2D: Mapping[str, Any] = {
     "te_s": 0.000918,
     "flip_angle_deg": 30,
     "averages": 1024,
+    "repetitions": 1,
+    "dummy_scans": 0,
     "matrix": [81, 52],
     "fov_mm": [17, 11],
 }

@@ -121,6 +121,7 @@ def _run_steps(progress: _Progress) -> MsgGenerator[str]:
         yield from _moment(progress, "step_end")
         former = position
     yield from _moment(progress, "cycle_end")
+    yield from note(progress.event, "completed", "every step of the method has run")
     return "completed"
 
 

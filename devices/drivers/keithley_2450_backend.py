@@ -224,7 +224,7 @@ class Keithley2450Backend:
         error and is not answered.
         """
         try:
-            self._link.ask_for(_WITH_EXITS, _parse_status, repeat=False)
+            self._link.ask_for(_WITH_EXITS, _parse_exits, repeat=False)
         except LinkError:
             self._link.write("*CLS")
             return False
@@ -273,7 +273,9 @@ class Keithley2450Backend:
         self._index, self._last_row, self._end = 0, None, ""
 
     def _look(self) -> _Status:
-        return self._link.ask_for(_WITH_EXITS if self._loaded else _WITHOUT_EXITS, _parse_status)
+        if self._loaded:
+            return self._link.ask_for(_WITH_EXITS, _parse_exits)
+        return self._link.ask_for(_WITHOUT_EXITS, lambda reply: _parse_exits(f"{reply};0;0"))
 
     def _page(self, status: _Status) -> Page:
         first, last = self._index, status.rows
@@ -372,16 +374,15 @@ def _parse_bool(reply: str) -> bool:
     return reply.strip() == "1"
 
 
-def _parse_status(reply: str) -> _Status:
-    """Fields of ``state;state;block;output;rows[;limit exits;end exits]``."""
+def _parse_exits(reply: str) -> _Status:
+    """Fields of ``state;state;block;output;rows;limit exits;end exits``."""
     fields = reply.split(";")
-    if len(fields) not in {5, 7} or fields[3] not in {"0", "1"} or not fields[0].isalpha():
+    if len(fields) != 7 or fields[3] not in {"0", "1"} or not fields[0].isalpha():
         raise GarbledReplyError(f"got {reply!r}, expected state, output, rows and exits")
     try:
-        block, rows, *exits = (int(field) for field in (fields[2], *fields[4:]))
+        block, rows, limit_exits, end_exits = map(int, (fields[2], *fields[4:]))
     except ValueError:
         raise GarbledReplyError(f"got {reply!r}, expected whole numbers") from None
-    limit_exits, end_exits = exits or (0, 0)
     trigger = TriggerStatus(fields[0], block)
     return _Status(trigger, fields[3] == "1", rows, limit_exits, end_exits)
 

@@ -9,8 +9,8 @@ only the limit's and the end condition's exits pass, say which of them was taken
 Timing. A trigger timer restarts itself at every expiry, so its period does not accumulate the
 time of the measurements, as a delay block would (reference manual 2450-901-01 Rev. B, pages
 6-167 to 6-173). The timer fires when it starts (STARt:GENerate), which gives the record at 0. A
-rest that is no multiple of the period is a second timer. On hardware a record, and so the end,
-is late by up to one measurement.
+rest that is no multiple of the period is a second timer. A program shorter than a measurement
+ends with it; on hardware any record, and so the end, is late by up to a measurement's time.
 
 Limits. The instrument's own source limit (VLIM, ILIM) clamps and keeps passing current (page
 6-71), so it is set a little outside the limits, where a clamped record is certain to be outside
@@ -42,11 +42,17 @@ EXIT_BY_LIMIT, EXIT_BY_END = 18, 21
 """Counter blocks that only the exits on a limit and on the end condition pass."""
 
 _LIMIT_EXIT, _END_EXIT, _TIME_EXIT, _LAST = 17, 20, 14, 22
-_LONGEST_PERIOD_S = 100_000.0
+_LONGEST_PERIOD_S = 50_000.0
+"""A timer's delay is at most 100,000 s (page 6-168)."""
+
+_MEASUREMENT_S = 0.1
 _SHORTEST_TIMER_S = 8e-6
 _MARGIN, _MARGIN_V, _MARGIN_MA = 1.02, 0.01, 1e-5
 _SMALLEST_VLIM_V, _SMALLEST_ILIM_MA = 0.02, 1e-6
 _SPARE_ROWS = 10
+_REACHED_V = 1e-6
+"""The instrument compares for above and below; a record this near has reached the voltage. It is
+the resolution of the 2 V range."""
 
 
 @dataclass(frozen=True)
@@ -174,15 +180,24 @@ def _end_test(program: Program) -> str:
         return f"IN,{-end_a:.9g},{end_a:.9g}"
     if program.end_voltage_v is None:
         return ""
-    end_v = f"{program.end_voltage_v:.9g}"
-    return f"ABOV,{end_v},{end_v}" if program.setpoint > 0 else f"BEL,{end_v},{end_v}"
+    sign, kind = (1.0, "ABOV") if program.setpoint > 0 else (-1.0, "BEL")
+    end_v = f"{program.end_voltage_v - sign * _REACHED_V:.9g}"
+    return f"{kind},{end_v},{end_v}"
 
 
 def _divide(program: Program) -> tuple[int, float]:
-    """Whole periods in the duration, and what is left, s (0 below a timer's resolution)."""
+    """Whole periods in the duration, and what is left, s (0 below a timer's resolution).
+
+    What is left is long enough for a measurement, so that the last one begins on time; if need
+    be the last interval takes in the last period.
+    """
     periods = math.floor(program.duration_s / program.period_s + 1e-9)
     rest_s = program.duration_s - periods * program.period_s
-    return periods, rest_s if rest_s > _SHORTEST_TIMER_S else 0.0
+    if rest_s <= _SHORTEST_TIMER_S:
+        return periods, 0.0
+    if rest_s < _MEASUREMENT_S and periods:
+        return periods - 1, rest_s + program.period_s
+    return periods, rest_s
 
 
 def _check_limits(program: Program, who: str) -> None:

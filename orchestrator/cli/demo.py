@@ -8,8 +8,8 @@ from pathlib import Path
 from orchestrator.bench import open_bench
 from orchestrator.cli.output import Output
 from orchestrator.cli.run import code, finish, simulate_as, watched
-from orchestrator.experiment.templates import example_path
 from orchestrator.experiment import load_experiment
+from orchestrator.experiment.templates import example_path
 
 HELP = "the in situ MRI experiment on the simulated bench, its report, and what to try next"
 

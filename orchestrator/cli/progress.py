@@ -19,9 +19,9 @@ _DAY_S, _HOUR_S, _MINUTE_S = 86_400.0, 3600.0, 60.0
 
 
 def span(seconds: float) -> str:
-    """A duration as a person says it: ``7.59 d``, ``4.4 h``, ``12 min``, ``8 s``."""
+    """A duration as a person says it: ``7.592 d``, ``4.4 h``, ``12 min``, ``8 s``."""
     if seconds >= 2 * _DAY_S:
-        return f"{seconds / _DAY_S:.2f} d"
+        return f"{seconds / _DAY_S:.3f} d"
     if seconds >= 2 * _HOUR_S:
         return f"{seconds / _HOUR_S:.1f} h"
     if seconds >= 2 * _MINUTE_S:
@@ -41,7 +41,7 @@ def line(state: Present, steps: int, longest_s: float) -> Text:
     frames = sum((state.frames or {}).values())
     text.append(f"  frame {frames}")
     left_s = max(0.0, longest_s - state.elapsed_s)
-    text.append(f"  {span(left_s)} left", style="dim")
+    text.append(f"  <= {span(left_s)} left", style="dim")
     return text
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -55,11 +57,14 @@ def watched(experiment: Experiment, bench: Bench, out: Output) -> RunResult:
     """Run with a progress line, asking a person at a terminal what to do on a pause."""
     attended = sys.stdin.isatty()
     bench.RE.attended = attended
-    with shown(bench, experiment, out):
+    with ExitStack() as stack:
+        # bluesky's own messages, which the progress line replaces
+        nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+        stack.enter_context(shown(bench, experiment, out))
         return run_experiment(
             experiment,
             bench,
-            speak=sys.stderr if out.verbosity > 0 else _Nowhere(),
+            speak=sys.stderr if out.verbosity > 0 else nowhere,
             on_pause=(lambda paused: _ask(paused, out)) if attended else None,
         )
 
@@ -69,18 +74,25 @@ def finish(result: RunResult, out: Output, *, report: bool) -> None:
     frames = sum(result.frames.values())
     records = result.events.get("echem", 0)
     out.line(
-        f"{result.stop_reason} after {span(result.duration_s)}: {records} records, "
-        f"{frames} frames, {result.throughput_mah:.4g} mAh moved ({result.wall_s:.1f} s of real "
-        "time)"
+        f"{result.stop_reason} at {span(result.stopped_at_s)}: {records} records, {frames} frames, "
+        f"{result.throughput_mah:.4g} mAh moved; {result.wall_s:.1f} s of real time"
     )
     value = asdict(result)
     if report:
-        from orchestrator.report import report_run  # noqa: PLC0415 - matplotlib loads late
-
-        page = report_run(Path(result.data), result.uid)
+        page = written_report(Path(result.data), result.uid)
         value["report"] = str(page)
         out.line(f"report: {page}")
     out.result(value)
+
+
+def written_report(data: Path, uid: str) -> Path:
+    """Write a run's report into the data directory; returns the page."""
+    from orchestrator.records.directory import DataDirectory  # matplotlib loads only now
+    from orchestrator.records.runs import load_run
+    from orchestrator.report import write_report
+
+    directory = DataDirectory(data)
+    return write_report(load_run(directory.journal(uid)), directory.report(uid).parent)
 
 
 def code(result: RunResult) -> int:
@@ -103,14 +115,3 @@ def _ask(bench: Bench, out: Output) -> bool:
             bench.stop()
             return True
         out.line(_ANSWERS)
-
-
-class _Nowhere:
-    """Swallows bluesky's own messages, which the progress line replaces."""
-
-    def write(self, text: str) -> int:
-        """Accept and forget."""
-        return len(text)
-
-    def flush(self) -> None:
-        """Nothing to do."""

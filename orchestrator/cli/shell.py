@@ -26,10 +26,10 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Open the bench, hand it to IPython, close it when the session ends."""
-    import IPython  # noqa: PLC0415 - half a second that no other verb pays
-    from traitlets.config import Config  # noqa: PLC0415
+    import IPython
+    from traitlets.config import Config
 
-    from orchestrator.errors import ProfileError  # noqa: PLC0415
+    from orchestrator.errors import ProfileError
 
     if not args.bench:
         raise ProfileError("shell", "no bench named", remedy="use --bench or $OPERANDO_BENCH")
