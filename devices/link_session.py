@@ -166,6 +166,8 @@ class Session:
 
     def _ready(self) -> Channel:
         """A connection that may take a command; replaced and verified first where in doubt."""
+        if self._closed:
+            self.distrust("the link is closed")
         channel = self._channel
         if self._recovering and channel is not None:
             return channel

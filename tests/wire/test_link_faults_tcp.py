@@ -278,33 +278,33 @@ def test_row_4_write_after_close_vanishes_in_plain_and_arrives_over_the_link():
 
 def late(stream: socket.socket, line: bytes) -> None:
     if line.startswith(b"SLOW?"):
-        time.sleep(0.25)
+        time.sleep(0.5)
     echo(stream, line)
 
 
 def test_row_5_late_reply_answers_the_next_question_in_plain_and_never_over_the_link():
     with served(late) as server:
-        with plain(server.resource, timeout_s=0.1) as adapter:
+        with plain(server.resource, timeout_s=0.25) as adapter:
             source = Source(adapter)
             with pytest.raises(Exception, match="VI_ERROR_TMO"):
                 source.values("SLOW? 1")
-            time.sleep(0.25)
+            time.sleep(0.5)
             assert source.values("QUICK? 2") == [1.0], "upstream has healed: see row 5"
-        with linked(server.resource, timeout_s=0.1, read_retries=0) as link:
+        with linked(server.resource, timeout_s=0.25, read_retries=0) as link:
             source = StrictSource(link.adapter)
             with pytest.raises(LinkError, match="smu: no reply in time, got nothing"):
                 source.values("SLOW? 1")
-            time.sleep(0.25)
+            time.sleep(0.5)
             assert source.values("QUICK? 2") == [2.0]
             assert [source.values(f"QUICK? {n}") for n in range(50)] == [[n] for n in range(50)]
 
 
 def test_row_5_an_unmodified_driver_is_also_safe_from_late_replies():
-    with served(late) as server, linked(server.resource, timeout_s=0.1) as link:
+    with served(late) as server, linked(server.resource, timeout_s=0.25) as link:
         source = Source(link.adapter)
         with pytest.raises(LinkError):
             source.values("SLOW? 1")
-        time.sleep(0.25)
+        time.sleep(0.5)
         assert source.values("QUICK? 2") == [2.0]
 
 
