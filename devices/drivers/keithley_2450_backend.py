@@ -13,13 +13,10 @@ verified on hardware: no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from devices.drivers.keithley_2450 import (
     Keithley2450,
-    TriggerStatus,
     parse_records,
     parse_trigger_status,
     records_query,
@@ -27,14 +24,21 @@ from devices.drivers.keithley_2450 import (
 from devices.drivers.keithley_2450_program import (
     BUFFER,
     CAPABILITIES,
-    EXIT_BY_END,
-    EXIT_BY_LIMIT,
     Compiled,
     compile_program,
 )
+from devices.drivers.keithley_2450_status import (
+    STATE,
+    WITH_EXITS,
+    WITHOUT_EXITS,
+    Status,
+    parse_output,
+    parse_settings,
+    parse_status,
+    parse_trigger,
+)
 from devices.errors import IdentityError, InstrumentFault, LinkError
 from devices.link import Link
-from devices.link_numbers import GarbledReplyError
 from devices.roles import (
     EndReason,
     Floats,
@@ -45,26 +49,10 @@ from devices.roles import (
     ProgramState,
 )
 
-_STATE = ":TRIG:STAT?"
-_WITHOUT_EXITS = f":TRIG:STAT?;:OUTP?;:TRAC:ACT:END? {BUFFER}"
-_WITH_EXITS = (
-    f"{_WITHOUT_EXITS};:TRIG:BLOC:BRAN:COUN:COUN? {EXIT_BY_LIMIT}"
-    f";:TRIG:BLOC:BRAN:COUN:COUN? {EXIT_BY_END}"
-)
 _ROWS_PER_TRANSFER = 10_000
 _OVERLOAD = 9e37
 _TRANSFER_TRIES = 2
-
-
-@dataclass(frozen=True)
-class _Status:
-    """One look at the instrument."""
-
-    trigger: TriggerStatus
-    output_on: bool
-    rows: int
-    limit_exits: int
-    end_exits: int
+_SAME_S = 1e-3
 
 
 class Keithley2450Backend:
@@ -94,7 +82,7 @@ class Keithley2450Backend:
         self._instrument = Keithley2450(link.adapter)
         self._compiled: Compiled | None = None
         self._mode = ""
-        self._index = 0
+        self._index, self._at_s = 0, -np.inf
         self._last_row: int | None = None
         self._end: EndReason = ""
         self._started = self._loaded = False
@@ -147,7 +135,7 @@ class Keithley2450Backend:
                 self._link.who, "asked to start without a fresh program", remedy="load one first"
             )
         self._started = True
-        state = parse_trigger_status(self._link.write_once(":INIT", confirm=_STATE))
+        state = parse_trigger_status(self._link.write_once(":INIT", confirm=STATE))
         status = self._look()
         if not status.rows and not (status.trigger.running and status.output_on):
             raise InstrumentFault(
@@ -175,7 +163,8 @@ class Keithley2450Backend:
         """Record once more, switch the output off and verify it.
 
         One message does all of it, so that a link that fails after it was sent leaves the cell
-        off. If the program had ended before, its reason stays and the record is left out.
+        off. If the program had ended before, its reason stays and the record is left out. An
+        instrument that does not switch off is told to source 0 A before this raises.
 
         Raises:
             InstrumentFault: The output reads back as on.
@@ -187,17 +176,18 @@ class Keithley2450Backend:
             self._link.write(":ABOR;:OUTP OFF")
         status = self._look()
         if status.output_on:
-            self._link.write(":ABOR;:OUTP OFF")
+            self._link.write(":ABOR;:OUTP OFF;:SOUR:CURR 0;:SOUR:FUNC CURR;:OUTP OFF")
             status = self._look()
         if status.output_on:
             raise InstrumentFault(
                 self._link.who,
-                "the output reads back as on after OUTPUT OFF",
+                "the output reads back as on after OUTPUT OFF; it was told to source 0 A",
                 remedy="press OUTPUT on its front panel or disconnect the cell",
             )
         if self._started and not self._end and self._reason(status) != "stopped":
             self._last_row = status.rows - 1
-        return self._page(status)
+            return self._page(status)
+        return self._page(status, stopping=self._started and not self._end)
 
     def output_on(self) -> bool:
         """Read back whether the output is on."""
@@ -207,12 +197,12 @@ class Keithley2450Backend:
 
     def _attach(self) -> None:
         """Find out what the instrument does; make it safe to switch off if it does nothing."""
-        trigger = self._link.ask_for(_STATE, _parse_trigger)
+        trigger = self._link.ask_for(STATE, parse_trigger)
         if trigger.running:
             self._loaded = self._started = True
             return
         self._loaded = trigger.state in {"IDLE", "ABORTED"} and self._has_exits()
-        if self._link.ask_for(":OUTP?", _parse_bool):
+        if self._link.ask_for(":OUTP?", parse_output):
             return
         self._link.write(":OUTP:SMOD HIMP;:FORM:DATA REAL;:FORM:BORD SWAP")
         self._require_off_states()
@@ -224,7 +214,7 @@ class Keithley2450Backend:
         error and is not answered.
         """
         try:
-            self._link.ask_for(_WITH_EXITS, _parse_exits, repeat=False)
+            self._link.ask_for(WITH_EXITS, parse_status, repeat=False)
         except LinkError:
             self._link.write("*CLS")
             return False
@@ -246,7 +236,7 @@ class Keithley2450Backend:
         source, level, source_limit, rows = self._link.ask_for(
             f":SOUR:FUNC?;:SOUR:{compiled.source}?;:SOUR:{compiled.source}:{limit}?"
             f";:TRAC:POIN? {BUFFER}",
-            _parse_settings,
+            parse_settings,
         )
         expected = (compiled.source, compiled.level, compiled.source_limit)
         if (
@@ -271,13 +261,14 @@ class Keithley2450Backend:
         """The program before this one is over."""
         self._compiled, self._loaded, self._started = None, False, False
         self._index, self._last_row, self._end = 0, None, ""
+        self._at_s = -np.inf
 
-    def _look(self) -> _Status:
+    def _look(self) -> Status:
         if self._loaded:
-            return self._link.ask_for(_WITH_EXITS, _parse_exits)
-        return self._link.ask_for(_WITHOUT_EXITS, lambda reply: _parse_exits(f"{reply};0;0"))
+            return self._link.ask_for(WITH_EXITS, parse_status)
+        return self._link.ask_for(WITHOUT_EXITS, lambda reply: parse_status(f"{reply};0;0"))
 
-    def _page(self, status: _Status) -> Page:
+    def _page(self, status: Status, *, stopping: bool = False) -> Page:
         first, last = self._index, status.rows
         if self._last_row is not None:
             last = min(last, self._last_row)
@@ -290,12 +281,10 @@ class Keithley2450Backend:
         reason = self._reason(status)
         if status.trigger.running and not status.output_on:
             status = self._look()  # it may have ended between the two halves of the reply
-            if status.trigger.running and not status.output_on:
-                reason = "fault"
-            else:
+            if not (status.trigger.running and not status.output_on):
                 return self._page(status)
-        rows = self._rows(first, last)
-        self._index = last
+            reason = "fault"
+        rows = self._new_rows(last, stopping=stopping)
         state = ProgramState.RUNNING
         if reason:
             state, self._end = ProgramState.FINISHED, reason
@@ -304,7 +293,20 @@ class Keithley2450Backend:
         current_ma, voltage_v = self._columns(rows)
         return Page(first, rows[:, 2], current_ma, voltage_v, state, reason, status.output_on)
 
-    def _reason(self, status: _Status) -> EndReason:
+    def _new_rows(self, last: int, *, stopping: bool) -> Floats:
+        """Rows that were not read yet; a record made by stopping must not repeat the last one."""
+        rows = self._rows(self._index, last)
+        if not len(rows):
+            return rows
+        before_s = rows[-2, 2] if len(rows) > 1 else self._at_s
+        if stopping and rows[-1, 2] - before_s < _SAME_S:
+            rows = rows[:-1]
+            self._last_row = last - 1
+        self._index += len(rows)
+        self._at_s = float(rows[-1, 2]) if len(rows) else self._at_s
+        return rows
+
+    def _reason(self, status: Status) -> EndReason:
         """How the program ended, from the exits it passed; empty while it runs or has not."""
         if self._end:
             return self._end
@@ -359,37 +361,3 @@ class Keithley2450Backend:
         voltage = self._program_mode() == "voltage"
         current_a, voltage_v = (rows[:, 0], rows[:, 1]) if voltage else (rows[:, 1], rows[:, 0])
         return current_a * 1e3, voltage_v
-
-
-def _parse_trigger(reply: str) -> TriggerStatus:
-    try:
-        return parse_trigger_status(reply)
-    except ValueError:
-        raise GarbledReplyError(f"got {reply!r}, expected a trigger state") from None
-
-
-def _parse_bool(reply: str) -> bool:
-    if reply.strip() not in {"0", "1"}:
-        raise GarbledReplyError(f"got {reply!r}, expected 0 or 1")
-    return reply.strip() == "1"
-
-
-def _parse_exits(reply: str) -> _Status:
-    """Fields of ``state;state;block;output;rows;limit exits;end exits``."""
-    fields = reply.split(";")
-    if len(fields) != 7 or fields[3] not in {"0", "1"} or not fields[0].isalpha():
-        raise GarbledReplyError(f"got {reply!r}, expected state, output, rows and exits")
-    try:
-        block, rows, limit_exits, end_exits = map(int, (fields[2], *fields[4:]))
-    except ValueError:
-        raise GarbledReplyError(f"got {reply!r}, expected whole numbers") from None
-    trigger = TriggerStatus(fields[0], block)
-    return _Status(trigger, fields[3] == "1", rows, limit_exits, end_exits)
-
-
-def _parse_settings(reply: str) -> tuple[str, float, float, int]:
-    try:
-        source, level, limit, rows = reply.split(";")
-        return source.strip(), float(level), float(limit), int(rows)
-    except ValueError:
-        raise GarbledReplyError(f"got {reply!r}, expected function, level, limit, rows") from None

@@ -14,6 +14,8 @@ from devices.link import open_link
 from devices.roles import CellLimits, Program, ProgramState
 from sim.instruments.keithley_2450 import Keithley2450
 from sim.samples.linear_cell import LinearCell
+from sim.wire.faults import Fault, FaultyInstrument
+from sim.wire.tcp import serve
 from sim.wire.visa import SimulatedVisaLibrary
 from sim.world import World
 
@@ -319,6 +321,15 @@ def test_stop_records_the_moment_and_switches_off(bench):
     assert bench.net_mah == pytest.approx(33.0 / 3600.0, rel=1e-9)
 
 
+@pytest.mark.parametrize("polled", [True, False])
+def test_stop_at_the_moment_of_a_record_does_not_repeat_it(bench, polled):
+    pages = [bench.run(CHARGE).after(30.0).poll()] if polled else []
+    bench.now_s or bench.run(CHARGE).after(30.0)
+    pages += [bench.backend.stop(), bench.backend.stop(), bench.backend.poll()]
+    assert np.concatenate([p.elapsed_s for p in pages]).tolist() == [0.0, 10.0, 20.0, 30.0]
+    assert pages[-1].reason == "stopped"
+
+
 def test_stop_after_the_end_keeps_the_reason_and_adds_nothing(bench):
     page = bench.run(replace(CHARGE, duration_s=25.0)).after(60.0).stop()
     assert page.elapsed_s == pytest.approx([0.0, 10.0, 20.0, 25.0])
@@ -351,6 +362,8 @@ def test_an_ignored_off_is_a_fault(bench):
     bench.tap.change = lambda message: message.replace(b":OUTP OFF", b"")
     with pytest.raises(InstrumentFault, match="reads back as on after OUTPUT OFF"):
         bench.after(5.0).stop()
+    bench.now_s = 3600.0
+    assert bench.net_mah == pytest.approx(5.0 / 3600.0, rel=1e-9)  # on, but at 0 A
     bench.tap.change = lambda message: message
     assert not bench.backend.stop().output_on
 
@@ -450,6 +463,44 @@ def test_a_truncated_transfer_is_tried_again(bench):
     page = bench.after(95.0).poll()
     assert page.elapsed_s.tolist() == [10.0 * k for k in range(10)]
     assert bench.link.counters.reconnects == 1
+
+
+@pytest.mark.parametrize("kind", ["silence", "late", "garble", "truncate", "close", "reset"])
+def test_no_record_is_lost_or_read_twice_through_a_bad_wire(kind):
+    bench = Bench(noise_factor=1.0)
+    faulty = FaultyInstrument(
+        bench.smu, lambda: bench.now_s, [Fault(kind, start_s=300.0, end_s=600.0, delay_s=5.0)]
+    )
+    link = open_link(
+        "sim://smu",
+        who="pstat",
+        expect=None,
+        visa_library=SimulatedVisaLibrary({"smu": faulty}),
+    )
+    bench.backend = Keithley2450Backend(link)
+    bench.run(CHARGE)
+    pages, failures = [], 0
+    for _ in range(60):
+        try:
+            pages.append(bench.after(30.0).poll())
+        except LinkError:
+            failures += 1
+    link.close()
+    elapsed_s = np.concatenate([page.elapsed_s for page in pages])
+    assert elapsed_s.tolist() == [10.0 * k for k in range(181)]
+    assert failures == 10
+    assert pages[-1].reason == "time"
+
+
+def test_the_same_over_tcp(bench):
+    bench.link.close()
+    with serve({"smu": bench.smu}) as served:
+        link = open_link(served.resource("smu"), who="pstat", expect="2450")
+        bench.backend = Keithley2450Backend(link)
+        page = bench.run(CHARGE).after(95.0).poll()
+        assert page.elapsed_s.tolist() == [10.0 * k for k in range(10)]
+        assert bench.after(8.0).stop().elapsed_s.tolist() == [100.0, 103.0]
+        link.close()
 
 
 # --- invariants ----------------------------------------------------------------------------------
