@@ -14,6 +14,7 @@ WITH_EXITS = (
     f"{WITHOUT_EXITS};:TRIG:BLOC:BRAN:COUN:COUN? {EXIT_BY_LIMIT}"
     f";:TRIG:BLOC:BRAN:COUN:COUN? {EXIT_BY_END}"
 )
+"""The state comes first: if it says that the program is over, everything after it is final."""
 
 
 @dataclass(frozen=True)
