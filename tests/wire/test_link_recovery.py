@@ -5,17 +5,17 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.errors import IdentityError, InstrumentFault, LinkError
 from devices.link import open_link
 from devices.link_message import encode
-from devices.link_numbers import parse_float
+from devices.link_numbers import parse_float, parse_int
 from devices.transcript import ReplayInstrument, ReplayMismatchError, Transcript
 from sim.wire.faults import Fault, FaultyInstrument
 from sim.wire.tcp import serve
@@ -49,9 +49,9 @@ class Source:
 class Bench:
     """One faulty source in process, with the laboratory's time."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: Source | None = None) -> None:
         self.now_s = 0.0
-        self.source = Source()
+        self.source = source or Source()
         self.wire = FaultyInstrument(self.source, lambda: self.now_s)
         self.library = SimulatedVisaLibrary({"smu": self.wire})
 
@@ -394,6 +394,62 @@ def test_commands_keep_their_spacing_on_a_real_wire_only():
         link.ask("VOLT?")
     assert time.perf_counter() - start_s < 1.0
     link.close()
+
+
+# --- any sequence of faults ----------------------------------------------------------------------
+
+KINDS = ("silence", "late", "garble", "truncate", "close", "reset", "refuse", "busy")
+FAULTS = st.lists(
+    st.tuples(st.sampled_from(KINDS), st.integers(0, 30), st.integers(1, 6)), max_size=5
+)
+
+
+class Echo(Source):
+    """Answers ``ECHO? n`` with n."""
+
+    def answer(self, message: bytes) -> bytes | None:
+        if message.startswith(b"ECHO? "):
+            self.received.append(message)
+            return message[6:]
+        return super().answer(message)
+
+
+def replies_under(faults, address, bench, grace=0) -> None:
+    """Ask 40 numbered questions, one a second of laboratory time; each answer is its own.
+
+    Questions may fail during a fault and `grace` seconds after it.
+    """
+    link = open_link(who="smu", **address)
+    for kind, start_s, length_s in faults:
+        bench.fault(kind, start_s, start_s + length_s, delay_s=60.0)
+    for number in range(40):
+        bench.now_s = float(number)
+        try:
+            assert link.ask_for(f"ECHO? {number}", parse_int) == number
+        except LinkError:
+            assert any(start <= number < start + length + grace for _, start, length in faults)
+        if number % 3 == 0:
+            with suppress(LinkError):
+                link.write(f"SET {number}")
+    for number in range(30):
+        assert bench.source.received.count(f"SET {number}".encode()) <= 1
+    link.close()
+
+
+@given(FAULTS)
+def test_no_sequence_of_faults_gives_a_wrong_number_or_a_command_twice(faults):
+    bench = Bench(Echo())
+    replies_under(faults, {"resource": "sim://smu", "visa_library": bench.library}, bench)
+
+
+@pytest.mark.soak
+@settings(max_examples=10, deadline=None)
+@given(FAULTS)
+def test_no_sequence_of_faults_gives_a_wrong_number_over_tcp(faults):
+    bench = Bench(Echo())
+    with serve({"smu": bench.wire}) as served:
+        address = {"resource": served.resource("smu"), "timeout_s": 0.3}
+        replies_under(faults, address, bench, grace=1)
 
 
 # --- messages ------------------------------------------------------------------------------------
