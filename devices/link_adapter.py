@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from devices.link import Link
 
 
-class LinkAdapter(Adapter):  # type: ignore[misc]
+class LinkAdapter(Adapter):
     """PyMeasure adapter over a link: give it to any unmodified PyMeasure driver.
 
     Writes and reads go through the link's lock, deadlines and recovery. A driver that asks by

@@ -110,7 +110,7 @@ class StrictInstrumentMixin:
         Raises:
             LinkError: No reply came, or it has other fields than expected.
         """
-        expected = _expected(type(self), command)
+        expected = _expected(_kind(self), command)
         count = fields if fields is not None else expected.fields
 
         def parse(reply: str) -> list[Any]:
@@ -195,7 +195,12 @@ def _link(driver: Any) -> Any:
 
 def _direct_link(driver: Any, query_delay: float | None) -> Any:
     """The link, where the driver adds nothing of its own between `ask` and the wire."""
-    return _link(driver) if not query_delay and _plain(type(driver)) else None
+    return _link(driver) if not query_delay and _plain(_kind(driver)) else None
+
+
+def _kind(driver: Any) -> Any:
+    """Class of a driver, as a key of caches: mypy does not take a class for hashable."""
+    return type(driver)
 
 
 @functools.cache
