@@ -106,7 +106,7 @@ class Keithley2450(StrictInstrumentMixin, UpstreamKeithley2450):
     voltage_four_wire = Instrument.control(
         ":SENS:VOLT:RSEN?",
         ":SENS:VOLT:RSEN %d",
-        """Control whether the voltage is sensed with four wires (bool; page 6-56).""",
+        """Control whether the voltage is sensed with four wires (bool; SENSe:VOLTage:RSENse).""",
         values={True: 1, False: 0},
         map_values=True,
     )
@@ -125,7 +125,7 @@ class Keithley2450(StrictInstrumentMixin, UpstreamKeithley2450):
         ":FORM:BORD?",
         ":FORM:BORD %s",
         """Control the byte order of binary readings (``NORM`` big endian, ``SWAP`` little
-        endian; page 6-29).""",
+        endian; 2461 manual, page 6-45).""",
         validator=strict_discrete_set,
         values=["NORM", "SWAP"],
         cast=str,
@@ -149,14 +149,15 @@ class Keithley2450(StrictInstrumentMixin, UpstreamKeithley2450):
 
     buffer_end = Instrument.measurement(
         ":TRAC:ACT:END?",
-        """Get the index of the newest reading in the default buffer, from 1 (page 6-108).""",
+        """Get the index of the newest reading in the default buffer, from 1.""",
         cast=int,
     )
 
     timer_period = Instrument.control(
         ":TRIG:TIM1:DEL?",
         ":TRIG:TIM1:DEL %.9g",
-        """Control the period of trigger timer 1 in s (8e-6 to 100,000; page 6-168).""",
+        """Control the period of trigger timer 1 in s (8e-6 to 100,000; 2461 manual,
+        page 6-238).""",
         validator=strict_range,
         values=[8e-6, 100_000.0],
     )
@@ -165,7 +166,7 @@ class Keithley2450(StrictInstrumentMixin, UpstreamKeithley2450):
         ":TRIG:TIM1:COUN?",
         ":TRIG:TIM1:COUN %d",
         """Control the number of events of trigger timer 1 (0 without end, to 1,048,575; page
-        6-167).""",
+        8-216).""",
         validator=strict_range,
         values=[0, 1_048_575],
         cast=int,
@@ -184,11 +185,11 @@ class Keithley2450(StrictInstrumentMixin, UpstreamKeithley2450):
         return int(self.values(f":TRIG:BLOC:BRAN:COUN:COUN? {block}", cast=int)[0])
 
     def abort(self) -> None:
-        """Stop the trigger model; the output stays as it is (page 6-124)."""
+        """Stop the trigger model; that the output then stays as it is, is an assumption."""
         self.write(":ABOR")
 
     def clear_buffer(self) -> None:
-        """Empty the default buffer (page 6-110)."""
+        """Empty the default buffer."""
         self.write(':TRAC:CLE "defbuffer1"')
 
     def store_reading(self) -> None:

@@ -7,14 +7,16 @@ so that a host that attaches after a crash can ask how a program ended: two coun
 only the limit's and the end condition's exits pass, say which of them was taken.
 
 Timing. A trigger timer restarts itself at every expiry, so its period does not accumulate the
-time of the measurements, as a delay block would (reference manual 2450-901-01 Rev. B, pages
-6-167 to 6-173). The timer fires when it starts (STARt:GENerate), which gives the record at 0. A
-rest that is no multiple of the period is a second timer. A program shorter than a measurement
-ends with it; on hardware any record, and so the end, is late by up to a measurement's time.
+time of the measurements, as a delay block would (2461 reference manual, 2461-901-01 Rev. A,
+pages 6-235 to 6-242, with an example of this use). The 2450's own manual of 2013 (2450-901-01
+Rev. B, page 8-216) advises against a timer's count in a trigger model: old firmware may differ.
+The timer fires when it starts (STARt:GENerate), which gives the record at 0. A rest that is no
+multiple of the period is a second timer. A program shorter than a measurement ends with it; on
+hardware any record, and so the end, is late by up to a measurement's time.
 
-Limits. The instrument's own source limit (VLIM, ILIM) clamps and keeps passing current (page
-6-71), so it is set a little outside the limits, where a clamped record is certain to be outside
-too, and the branch on that record switches off.
+Limits. The instrument's own source limit (VLIM, ILIM) clamps and keeps passing current (Rev. B,
+page 6-72), so it is set a little outside the limits, where a clamped record is certain to be
+outside too, and the branch on that record switches off.
 """
 
 from __future__ import annotations
@@ -33,9 +35,9 @@ CAPABILITIES = PotentiostatCapabilities(
     counter=False,
 )
 """The 20 V range, where 1 A is available and no interlock is needed (data sheet SPEC-2450 Rev. A;
-page 6-33). Four conversions of 1 power-line cycle (autozero, source readback) take 80 ms at
-50 Hz; 0.2 s leaves as much again [A]. Records: the largest standard buffer (2461 manual, page
-3-10; `pymeasure` has the same number for the 2450)."""
+2461 manual, page 6-49). Four conversions of 1 power-line cycle (autozero, source readback) take
+80 ms at 50 Hz; 0.2 s leaves as much again [A]. Records: the largest standard buffer (2461 manual,
+page 3-10; PyMeasure has the same number for the 2450)."""
 
 BUFFER = '"defbuffer1"'
 EXIT_BY_LIMIT, EXIT_BY_END = 18, 21
@@ -43,7 +45,7 @@ EXIT_BY_LIMIT, EXIT_BY_END = 18, 21
 
 _LIMIT_EXIT, _END_EXIT, _TIME_EXIT, _LAST = 17, 20, 14, 22
 _LONGEST_PERIOD_S = 50_000.0
-"""A timer's delay is at most 100,000 s (page 6-168)."""
+"""A timer's delay is at most 100,000 s (2461 manual, page 6-238)."""
 
 _MEASUREMENT_S = 0.1
 _SHORTEST_TIMER_S = 8e-6

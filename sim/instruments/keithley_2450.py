@@ -137,7 +137,7 @@ class Keithley2450(ScpiInstrument):
         self.switch_output(self._now_s, on=False)
 
     def format_error(self, code: int, text: str) -> str:
-        """As page 6-104 prints it: text, type and time inside the quotes."""
+        """As the 2461 manual prints it on page 6-151: text, type and time inside the quotes."""
         if not code:
             return '0,"No error;0;0 0"'
         stamp = datetime.fromtimestamp(EPOCH_S + self._now_s, tz=UTC)
@@ -255,7 +255,7 @@ class Keithley2450(ScpiInstrument):
         self.setting(header, execute, lambda: show(getattr(owner(), name)))
 
     def _add_source_commands(self) -> None:
-        """SOURce and OUTPut subsystems, pages 6-31 to 6-34 and 6-62 to 6-86."""
+        """OUTPut (pages 6-31 to 6-34) and SOURce subsystems."""
         self.setting(":SOURce[1]:FUNCtion[:MODE]", self._set_function, self._source_name)
         self.on(":OUTPut[1][:STATe]", self._set_output, lambda: show(self._output_on))
         self.on(":OUTPut[1]:SMODe", self._set_off_states)
@@ -295,7 +295,7 @@ class Keithley2450(ScpiInstrument):
         )
 
     def _add_sense_commands(self) -> None:
-        """SENSe subsystem, pages 6-36 to 6-61."""
+        """SENSe subsystem."""
         self.setting(
             "[:SENSe[1]]:FUNCtion[:ON]",
             lambda text: self.measure_function(string(text)),
@@ -349,7 +349,7 @@ class Keithley2450(ScpiInstrument):
         return self.settings.function
 
     def measure_function(self, text: str) -> None:
-        """Select what is measured (page 6-52)."""
+        """Select what is measured."""
         self.settings.measured = choice(text.partition(":")[0], *NAMES.values())
 
     def _measured_name(self) -> str:

@@ -100,7 +100,7 @@ def set_range(owner: Source | Sense, key: str, text: str) -> None:
 
 
 def set_delay(source: Source, text: str) -> None:
-    """Setting a delay switches the automatic delay off (page 6-66)."""
+    """Setting a delay switches the automatic delay off, as PyMeasure says of it."""
     source.delay_s, source.auto_delay = number(text, 0.0, 10_000.0), False
 
 

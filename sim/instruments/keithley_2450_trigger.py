@@ -166,7 +166,7 @@ class TriggerCommands:
         self._smu.trigger.define(integer(place, 1, _MOST_BLOCKS), block)
 
     def _load(self, name: str, *arguments: str) -> None:
-        """Pages 6-157 ff.; the templates "Empty" and "SimpleLoop" (count, delay, buffer)."""
+        """2461, pages 6-225, 6-231; templates "Empty" and "SimpleLoop" (count, delay, buffer)."""
         template = string(name).upper()
         if template == "EMPTY" and not arguments:
             self._smu.trigger.load_empty()

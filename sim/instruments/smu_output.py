@@ -2,7 +2,7 @@
 
 A current source has a voltage limit and the reverse. Where the cell would go beyond the limit,
 the unit clamps: it sources the limit and lets the other quantity be what the cell makes of it
-(2450 reference manual, section 2 "Limits" and page 6-71: the instrument *clamps* the source to
+(2450 reference manual, 2450-901-01 Rev. B, page 6-72: the instrument *clamps* the source to
 keep it within the limit). A clamp is no end: the unit keeps passing current.
 
 The stage is lazy. `look` only asks what would be seen; `pass_limit` then moves the clamp to the

@@ -1,4 +1,8 @@
-"""Building blocks and timers of the 2450's trigger model (reference manual, section 3-95 ff.)."""
+"""Building blocks and timers of the 2450's trigger model.
+
+Pages are those of the 2450 reference manual, 2450-901-01 Rev. B; its trigger model begins on page
+3-95.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ LimitKind = Literal["ABOV", "BEL", "IN", "OUT"]
 
 @dataclass(frozen=True)
 class BufferClear:
-    """Empty a reading buffer (page 6-136 of the 2450 manual: BUFFer:CLEar)."""
+    """Empty a reading buffer (BUFFer:CLEar; 2461 manual, page 6-195)."""
 
     buffer: str
 

@@ -145,7 +145,7 @@ class TriggerModel:
         self._readings += 1
 
     def counter(self, number: int) -> int:
-        """How often a counter block was reached since the model was started (page 6-187)."""
+        """How often a counter block was reached since the model was started (page 6-129)."""
         return self._counts.get(number, 0)
 
     def initiate(self, t_s: float) -> None:
