@@ -13,6 +13,7 @@ from sim.samples.llzo_cell import LlzoCell
 from sim.samples.llzo_equations import AT, Drive, LlzoEquations
 from sim.samples.llzo_history import reduce
 from sim.samples.llzo_parameters import PRESETS, UMOL_PER_MAH
+from sim.samples.llzo_trajectory import Trajectory
 
 
 def _rates(t_s: float, y) -> list[float]:
@@ -109,3 +110,41 @@ def test_the_short_does_not_depend_on_where_steps_fall():
         return found
 
     assert abs(short_s(1) - short_s(12)) / 86_400 < 5e-5
+
+
+def test_only_the_step_that_crosses_a_change_is_done_again():
+    course = Trajectory(LlzoEquations(PRESETS["small_4p8"].parameters))
+    course.apply(0.0, is_voltage=False, value=0.1)
+    course.run_past(5000.0)
+    ahead = [(step.t0_s, step.t1_s) for step in course.history._loose]
+    course.apply(3500.0, is_voltage=False, value=0.0)
+    kept = [(step.t0_s, step.t1_s) for step in course.history._loose]
+    crossing = next(k for k, (_, end_s) in enumerate(ahead) if end_s > 3500.0)
+    assert kept == [*ahead[:crossing], (ahead[crossing][0], 3500.0)]
+
+
+@pytest.mark.parametrize(
+    ("amounts", "bridged"),
+    [
+        ({}, False),
+        ({"bulk_1": 0.139, "bulk_2": 0.075, "bulk_3": 0.070, "bulk_4": 0.123}, True),
+        ({"bulk_1": 0.139, "bulk_2": 0.0749, "bulk_3": 0.070, "bulk_4": 0.123}, False),
+        ({"amorphous_a": 0.139, "bulk_2": 1.0, "bulk_3": 1.0, "crystalline_b": 0.123}, True),
+        ({"amorphous_a": 0.10, "crystalline_a": 0.0601}, True),
+        ({"amorphous_a": 0.10, "crystalline_a": 0.0599}, False),
+        ({"amorphous_b": 0.0601, "crystalline_b": 0.10}, True),
+        ({"bulk_1": 0.2}, False),
+    ],
+)
+def test_what_makes_a_short(amounts, bridged):
+    """All four layers at their thresholds, or one face's dendrites right through."""
+    equations = LlzoEquations(PRESETS["small_4p8"].parameters)
+    y = equations.initial_state()
+    for name, amount in amounts.items():
+        y[getattr(AT, name)] = amount
+    assert equations.bridges(y) is bridged
+    y[:10] = [0.0] * 10
+    endless = LlzoEquations(PRESETS["tracer_8p9"].parameters)
+    for name in amounts:
+        y[getattr(AT, name)] = 1e6
+    assert not endless.bridges(y)
