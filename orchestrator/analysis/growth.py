@@ -70,7 +70,7 @@ def growth_rates(time_s: Floats, amounts: Floats, frame_covariance: Floats) -> G
         nothing = np.empty((0, amounts.shape[1]))
         empty = np.empty((0, amounts.shape[1], amounts.shape[1]))
         return GrowthRates(
-            time_s[:0], nothing, empty, 0, f"{count} usable frames, a rate needs {ORDER + 1}"
+            time_s[:0], nothing, empty, 0, f"{count} usable, a rate needs {ORDER + 1} frames"
         )
     weights = derivative_matrix(time_s / S_PER_DAY, window)
     return GrowthRates(

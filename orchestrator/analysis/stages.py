@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ TAU_RANGE_D = (0.05, 3.0)
 _MIN_FRAMES = WINDOW
 _MIN_BEFORE = 5
 _INSTANT_D = 1e-5
+_SIGNIFICANT_GAIN = 25.0
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,16 @@ class _Observed:
 
 @dataclass(frozen=True)
 class _Fit:
-    """Parameters of a curve, the second of which is its height."""
+    """A fitted curve; `gain` is the drop of chi2 against no change at all."""
 
     parameters: Floats
     covariance: Floats
+    gain: float
 
     @property
     def significant(self) -> bool:
-        """Whether the height exceeds three standard errors."""
-        return bool(self.parameters[1] > 3.0 * np.sqrt(self.covariance[1, 1]))
+        """Whether three more parameters describe more than noise."""
+        return self.gain > _SIGNIFICANT_GAIN
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,18 @@ class Stages:
     @property
     def complete(self) -> bool:
         """Whether all boundaries were found without a flag, in order."""
-        times = [boundary.time_d for boundary in self.boundaries]
-        sound = all(b.found and b.quality == "ok" for b in self.boundaries)
-        return sound and times == sorted(times)
+        return len(self.leading) == len(self.boundaries)
+
+    @property
+    def leading(self) -> tuple[Boundary, ...]:
+        """The boundaries from the first on that were found without a flag, in order."""
+        found: list[Boundary] = []
+        for boundary in self.boundaries:
+            late = found and boundary.time_d < found[-1].time_d
+            if not boundary.found or boundary.quality != "ok" or late:
+                break
+            found.append(boundary)
+        return tuple(found)
 
 
 def stages_by_definition(rates: GrowthRates) -> Stages:
@@ -108,7 +119,7 @@ def stages_by_definition(rates: GrowthRates) -> Stages:
         rates: Rates of the four layers.
     """
     if len(rates.time_s) < _MIN_FRAMES:
-        return _none("definition", f"{len(rates.time_s)} frames, {_MIN_FRAMES} needed")
+        return _none("definition", f"{len(rates.time_s)} usable, {_MIN_FRAMES} frames needed")
     time_d = rates.time_s / S_PER_DAY
     outer, outer_error = rates.of(*OUTER)
     inner, inner_error = rates.of(*INNER)
@@ -149,7 +160,7 @@ def stages_by_fit(
     """
     kept = np.isfinite(amounts).all(axis=1)
     if kept.sum() < _MIN_FRAMES:
-        return _none("fit", f"{kept.sum()} usable frames, {_MIN_FRAMES} needed")
+        return _none("fit", f"{kept.sum()} usable, {_MIN_FRAMES} frames needed")
     span = np.stack([start_s, end_s])[:, kept] / S_PER_DAY
     inner, outer = (
         _sum(span, amounts[kept], frame_covariance[kept], columns, pristine_covariance)
@@ -196,10 +207,16 @@ def _inner_boundaries(span: Floats, fit: _Fit) -> tuple[Boundary, Boundary]:
     def boundaries(parameters: Floats) -> Floats:
         return np.array(_inner_crossings(time_d, weights @ _logistic_mean(span, *parameters)))
 
-    rise, fall = _propagated(boundaries, fit, "no crossing within the frames")
+    rate = weights @ _logistic_mean(span, *fit.parameters)
+    reason = ""
     if not fit.significant:
         reason = "growth of the inner layers is not significant"
-        return replace(rise, quality=reason), replace(fall, quality=reason)
+    elif rate.argmax() == len(rate) - 1:
+        reason = "the inner layers still grow faster at the last frame"
+    if reason:
+        missing = Boundary(np.nan, np.nan, reason)
+        return missing, missing
+    rise, fall = _propagated(boundaries, fit, "no crossing within the frames")
     return rise, fall
 
 
@@ -283,7 +300,12 @@ def _fit(
             )
         except RuntimeError:
             return None
-    return _Fit(found, covariance) if np.isfinite(covariance).all() else None
+    if not np.isfinite(covariance).all():
+        return None
+    weights = observed.errors**-2
+    flat = observed.values - weights @ observed.values / weights.sum()
+    left = observed.values - curve(observed.span, *found)
+    return _Fit(found, covariance, float(weights @ (flat**2 - left**2)))
 
 
 def _logistic_mean(span: Floats, low: float, height: float, centre: float, width: float) -> Floats:

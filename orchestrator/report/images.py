@@ -9,6 +9,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.patheffects import withStroke
 
 from orchestrator.analysis.growth import S_PER_DAY
 from orchestrator.analysis.image_model import electrode_profiles, lateral_profile
@@ -170,6 +171,7 @@ def _borders(axes: Axes, analysis: LayerAnalysis, dz_mm: float) -> None:
             fontsize=9,
             ha="left",
             va="center",
+            path_effects=[withStroke(linewidth=2.5, foreground="black")],
         )
 
 

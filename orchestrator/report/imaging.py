@@ -110,7 +110,8 @@ def find_imaging(run: Run, begin_s: float, sample: Mapping[str, Any]) -> Imaging
     analysis = None
     if images is not None:
         images = images[:count]
-        analysis, reason = _analysis(images, settings, sample, (start_s, end_s), flags)
+        known = {**sample, "pristine": run.start.get("pristine", True)}
+        analysis, reason = _analysis(images, settings, known, (start_s, end_s), flags)
     return Imaging(
         device=device,
         start_s=start_s,
@@ -191,7 +192,7 @@ def _analysis(
         return None, str(error)
     start_s, end_s = span
     rates = growth_rates(0.5 * (start_s + end_s), layers.usable_amounts, layers.frame_covariance)
-    pristine = sample.get("pristine", True) is not False
+    pristine = sample["pristine"] is not False
     if pristine:
         assumptions += ("The stages assume that the cell was pristine when the run began.",)
     stages = stages_by_fit(

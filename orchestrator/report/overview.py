@@ -137,7 +137,7 @@ def _draw_last_hours(axes: Axes, echem: Electrochemistry, short: Short | None) -
     """Every record around the short, or at the end of the run."""
     records = echem.records
     end_s = short.time_s if short is not None else float(records.time_s[-1])
-    panel(axes, "", "Around the short" if short is not None else "Last hours")
+    axes.set_title("Around the short" if short is not None else "Last hours", pad=6)
     near = (records.time_s >= end_s - 3600 * _ZOOM_BEFORE_H) & (
         records.time_s <= end_s + 3600 * _ZOOM_AFTER_H
     )
@@ -182,9 +182,15 @@ def _draw_layers(axes: Axes, imaging: Imaging, analysis: LayerAnalysis) -> None:
             elinewidth=0.9,
             capsize=0,
         )
-    bad = ~usable & np.isfinite(amounts).all(axis=1)
-    if bad.any():
-        axes.plot(np.repeat(days[bad], 4), amounts[bad].ravel(), "x", color=MARK, markersize=6)
+    axes.plot(
+        days[~usable],
+        np.full((~usable).sum(), 0.03),
+        "x",
+        color=MARK,
+        markersize=7,
+        markeredgewidth=1.8,
+        transform=axes.get_xaxis_transform(),
+    )
 
 
 def _draw_rates(axes: Axes, analysis: LayerAnalysis) -> None:
@@ -216,18 +222,18 @@ def _draw_rates(axes: Axes, analysis: LayerAnalysis) -> None:
 
 
 def _shade_stages(panels: tuple[Axes, Axes, Axes], contents: Contents) -> None:
-    """Shade and name the stages; only if all boundaries were found in order."""
+    """Shade and name the stages as far as their boundaries were found in order."""
     if contents.imaging is None or contents.imaging.analysis is None:
         return
     stages = contents.imaging.analysis.stages
-    if not stages.complete:
-        return
-    end_s = contents.duration_s if contents.short is None else contents.short.time_s
-    edges = [0.0, *(boundary.time_d for boundary in stages.boundaries), end_s / S_PER_DAY]
+    edges = [0.0, *(boundary.time_d for boundary in stages.leading)]
+    if stages.complete:
+        end_s = contents.duration_s if contents.short is None else contents.short.time_s
+        edges.append(end_s / S_PER_DAY)
     for axes in panels:
-        for shade, (left, right) in zip(STAGE_SHADES, pairwise(edges), strict=True):
+        for shade, (left, right) in zip(STAGE_SHADES, pairwise(edges), strict=False):
             axes.axvspan(left, right, color=shade, lw=0, zorder=0)
-        for boundary in stages.boundaries:
+        for boundary in stages.leading:
             axes.axvline(boundary.time_d, color=SOFT, linewidth=0.8, linestyle=":")
     _name_stages(panels[1], edges)
     _mark_errors(panels[2], stages)
@@ -236,7 +242,7 @@ def _shade_stages(panels: tuple[Axes, Axes, Axes], contents: Contents) -> None:
 def _name_stages(axes: Axes, edges: Sequence[float]) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.1 * (high - low))
-    for name, (left, right) in zip(_NAMES, pairwise(edges), strict=True):
+    for name, (left, right) in zip(_NAMES, pairwise(edges), strict=False):
         axes.text(
             0.5 * (left + right),
             0.975,
@@ -251,7 +257,7 @@ def _name_stages(axes: Axes, edges: Sequence[float]) -> None:
 
 
 def _mark_errors(axes: Axes, stages: Stages) -> None:
-    for boundary in stages.boundaries:
+    for boundary in stages.leading:
         axes.errorbar(
             boundary.time_d,
             0.05,
@@ -296,7 +302,7 @@ def analysis_text(analysis: LayerAnalysis) -> str:
         "from the noise of the images.",
     ]
     if flagged:
-        lines.append(f"{flagged} frame(s) left out (crosses).")
+        lines.append(f"Cross: frame left out ({flagged}).")
     return "\n".join(lines)
 
 
@@ -305,19 +311,20 @@ def _stage_list(axes: Axes, imaging: Imaging | None) -> None:
     axes.set_axis_off()
     if imaging is None or imaging.analysis is None:
         return
-    stages = imaging.analysis.stages
-    lines = ["Bands: 1 s.d.; local quadratic", f"fits over {imaging.analysis.rates.window} frames."]
+    stages, window = imaging.analysis.stages, imaging.analysis.rates.window
+    lines = ["Bands: 1 s.d.; local quadratic", f"fits over {window} frames.", ""] if window else []
+    if stages.leading:
+        lines.append("Stage boundaries / d")
+    lines += [
+        f"{left} → {right}:  {boundary.time_d:.2f} ± {boundary.error_d:.2f}"
+        for (left, right), boundary in zip(pairwise(_NAMES), stages.leading, strict=False)
+    ]
     if stages.complete:
-        lines += ["", "Stage boundaries / d"]
-        lines += [
-            f"{left}|{right}  {boundary.time_d:.2f} ± {boundary.error_d:.2f}"
-            for left, right, boundary in zip(
-                _NAMES[:-1], _NAMES[1:], stages.boundaries, strict=True
-            )
-        ]
         lines += ["(definition applied to", "smooth fits; see the notes)"]
     else:
-        lines += ["", "Stages not found:", *textwrap.wrap(_first_reason(imaging.analysis), 26)]
+        missing = "Later stages" if stages.leading else "Stages"
+        reason = _first_reason(imaging.analysis)
+        lines += ["", f"{missing} not found:", *textwrap.wrap(reason, 26)]
     axes.text(-0.1, 0.98, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=9.2)
 
 

@@ -28,7 +28,7 @@ LAYER_COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73")
 LAYER_MARKERS = ("o", "s", "D", "^")
 INK, SOFT, MARK = "#222222", "#6b6b6b", "#B3261E"
 VOLTAGE = "#0B3C5D"
-STAGE_SHADES = ("#ffffff", "#eef1f5", "#dfe5ec", "#eef1f5")
+STAGE_SHADES = ("#f3f5f8", "#e8ecf1", "#d9e0e8", "#e8ecf1")
 
 _RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",

@@ -150,11 +150,17 @@ def _property(key: str, item: Any) -> str:
 def _recording(start: Mapping[str, Any]) -> str:
     """Recording interval and limits, from the experiment."""
     described = _mapping(_mapping(start.get("experiment")).get("protocol"))
-    record = ", ".join(_field(k, v) for k, v in _mapping(described.get("record")).items() if v)
+    changes = dict(_mapping(described.get("record")))
+    every_s = changes.pop("time_s", None)
+    record = [f"every {value(every_s)} s"] if every_s else []
+    record += [f"at each change of {_field(k, v)}" for k, v in changes.items() if v]
     safety = ", ".join(
         _field(k, v) for k, v in _mapping(described.get("safety")).items() if v is not None
     )
-    parts = [f"a record each {record}" if record else "", f"limits {safety}" if safety else ""]
+    parts = [
+        f"a record {' and '.join(record)}" if record else "",
+        f"limits {safety}" if safety else "",
+    ]
     return "; ".join(part for part in parts if part)
 
 

@@ -302,6 +302,7 @@ def test_the_head_tells_what_was_done(whole: tuple[Run, Page, Path]) -> None:
         "current -0.1 mA/cm² for 30 min; rest at open circuit for 5 min" in page.row("Protocol")[1]
     )
     assert "repeat from “cycle”, 1000 times in total" in page.row("Protocol")[1]
+    assert page.row("Recording")[1].startswith("a record every 10 s; limits max voltage 5 V")
     assert page.row("Operator")[1] == "A. Person"
     assert page.row("Ended")[1] == "success: hard short"
     assert page.row("Frames")[1].startswith("41; FLASH, TR 0.3 s, TE 0.918 ms, flip 30°, 1,024")
@@ -405,7 +406,7 @@ def test_few_frames_make_a_report_that_says_so(tmp_path: Path, frames: int) -> N
     assert (tmp_path / "report" / "frames.png").exists() == (frames > 0)
     assert page.row("Frames")[1].startswith(str(frames) if frames else "none")
     if frames:
-        assert f"{frames} usable frames, 7 needed" in page.text
+        assert f"{frames} usable, 7 frames needed" in page.text
 
 
 def test_a_flagged_frame_is_left_out_and_listed(tmp_path: Path) -> None:
@@ -438,6 +439,18 @@ def test_a_run_without_a_potentiostat_or_a_sample_shows_its_frames(tmp_path: Pat
     assert "sample.electrode_diameter_mm and sample.area_cm2 are missing" in page.text
     assert (tmp_path / "report" / "frames.png").exists()
     assert not (tmp_path / "report" / "charge.png").exists()
+
+
+def test_a_cell_that_was_not_pristine_is_not_assumed_to_be(tmp_path: Path) -> None:
+    said, unsaid = (
+        gather(Recording(days=2.0, frames=10, noted=False, start=start).write(tmp_path / name))
+        for name, start in (("cycled", {"pristine": False}), ("new", {}))
+    )
+    for contents, expected in ((said, False), (unsaid, True)):
+        assert contents.imaging is not None
+        assert contents.imaging.analysis is not None
+        sentences = " ".join(contents.imaging.analysis.assumptions)
+        assert ("pristine" in sentences) is expected
 
 
 def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:

@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 from scipy.signal import savgol_filter
 
 from orchestrator.analysis.growth import derivative_matrix, growth_rates
-from orchestrator.analysis.stages import stages_by_definition, stages_by_fit
+from orchestrator.analysis.stages import (
+    Boundary,
+    Stages,
+    stages_by_definition,
+    stages_by_fit,
+)
 
 FRAME_S = 15_974.4
 DAY_S = 86_400.0
@@ -76,7 +81,7 @@ def test_few_frames_narrow_the_window_and_say_so(count: int, window: int) -> Non
 def test_two_frames_have_no_rate() -> None:
     found = growth_rates(times(2), np.ones((2, 4)), covariance(2))
     assert len(found.time_s) == 0
-    assert found.quality == "2 usable frames, a rate needs 3"
+    assert found.quality == "2 usable, a rate needs 3 frames"
     assert found.errors_umol_per_cm2_per_d.shape == (0, 4)
 
 
@@ -124,8 +129,8 @@ def test_too_few_frames_say_how_many_are_needed() -> None:
     start_s = times(6) - FRAME_S / 2
     fitted = stages_by_fit(start_s, start_s + FRAME_S, amounts, covariance(6))
     defined = stages_by_definition(growth_rates(times(6), amounts, covariance(6)))
-    assert fitted.boundaries[0].quality == "6 usable frames, 7 needed"
-    assert defined.boundaries[0].quality == "6 frames, 7 needed"
+    assert fitted.boundaries[0].quality == "6 usable, 7 frames needed"
+    assert defined.boundaries[0].quality == "6 usable, 7 frames needed"
     assert not fitted.boundaries[0].found
 
 
@@ -133,5 +138,14 @@ def test_a_run_that_ends_in_stage_three_has_no_later_boundary() -> None:
     amounts = logistic_cell(4.0, 0.55, 0.4)[:21]
     start_s = times(21) - FRAME_S / 2
     fitted = stages_by_fit(start_s, start_s + FRAME_S, amounts, covariance(21, 1e-4))
+    assert fitted.boundaries[0].found
     assert not fitted.boundaries[2].found
     assert not fitted.complete
+
+
+def test_boundaries_count_from_the_first_and_in_order() -> None:
+    early, late, flagged = Boundary(1.0, 0.1), Boundary(2.0, 0.1), Boundary(3.0, 0.1, "doubtful")
+    assert Stages((early, late, flagged), "fit").leading == (early, late)
+    assert Stages((late, early, flagged), "fit").leading == (late,)
+    assert Stages((flagged, early, late), "fit").leading == ()
+    assert not Stages((early, late, flagged), "fit").complete
