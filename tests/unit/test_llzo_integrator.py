@@ -117,10 +117,10 @@ def test_only_the_step_that_crosses_a_change_is_done_again():
     course.apply(0.0, is_voltage=False, value=0.1)
     course.run_past(5000.0)
     ahead = [(step.t0_s, step.t1_s) for step in course.history._loose]
-    course.apply(3500.0, is_voltage=False, value=0.0)
+    course.apply(4000.0, is_voltage=False, value=0.0)
     kept = [(step.t0_s, step.t1_s) for step in course.history._loose]
-    crossing = next(k for k, (_, end_s) in enumerate(ahead) if end_s > 3500.0)
-    assert kept == [*ahead[:crossing], (ahead[crossing][0], 3500.0)]
+    crossing = next(k for k, (_, end_s) in enumerate(ahead) if end_s > 4000.0)
+    assert kept == [*ahead[:crossing], (ahead[crossing][0], 4000.0)]
 
 
 @pytest.mark.parametrize(
