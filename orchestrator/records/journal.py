@@ -55,8 +55,7 @@ class Journal:
         self._full = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._fd = _new_locked(path)
             if ballast_bytes:
                 self._ballast = Ballast(path.with_suffix(".ballast"), ballast_bytes)
             sync_directory(path.parent)
@@ -193,6 +192,21 @@ class Journal:
             f"{what}: {error.strerror or error}",
             remedy=f"free space on, or replace, the disk of {self.path.parent}",
         )
+
+
+def _new_locked(path: Path) -> int:
+    """Make a file that is locked from the moment it has its name."""
+    unnamed = path.with_suffix(".new")
+    fd = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.link(unnamed, path)  # unlike a rename it fails if the run has a journal
+    except OSError:
+        os.close(fd)
+        raise
+    finally:
+        unnamed.unlink()
+    return fd
 
 
 class JournalWriter:

@@ -9,14 +9,8 @@ from pathlib import Path
 
 from devices.clock import monotonic
 from orchestrator.errors import RecordError
-from orchestrator.records.directory import DataDirectory
 
 _LOOK_EVERY_S = 0.05
-
-
-def lock_path(directory: DataDirectory) -> Path:
-    """The file that everybody who uses a store holds a shared lock on."""
-    return directory.store / "users.lock"
 
 
 class FileLock:
@@ -98,3 +92,8 @@ def is_locked(path: Path) -> bool:
     free = lock.try_acquire()
     lock.release()
     return not free
+
+
+def is_live(journal: Path) -> bool:
+    """Whether a journal's writer is alive."""
+    return is_locked(journal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any, BinaryIO
 
 from orchestrator.errors import RecordError
 from orchestrator.records.encoding import MAX_LINE_BYTES, UnreadableLine, decode_line
+
+_END_BYTES = 2**16
+"""A stop document is shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,24 @@ def read_journal(path: Path) -> JournalContent:
             expected = piece.seq + 1
             content.documents.append((piece.name, piece.doc))
     return content
+
+
+def is_closed(path: Path) -> bool:
+    """Whether a journal's last line is an undamaged stop document; looks at its end only.
+
+    Raises:
+        RecordError: The file cannot be opened or read.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, io.SEEK_END) - _END_BYTES))
+            *_, last = [b"", *file.read().splitlines(keepends=True)]
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    try:
+        return last.endswith(b"\n") and decode_line(last)[1] == "stop"
+    except UnreadableLine:
+        return False
 
 
 @dataclass

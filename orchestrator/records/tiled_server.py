@@ -2,8 +2,8 @@
 
 SQLite catalogue, SQLite tables, files under the data directory only, loopback, a port that the
 system chooses, a key from a file that only its owner reads. When it serves it writes its address
-to `store/server.json` and one line to standard output; when nobody uses the store any more
-(`locks.Users`) it ends, however its users ended.
+to `store/server.json`; when nobody uses the store any more (`locks.Users`) it ends, however its
+users ended.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
+import shutil
 import socket
+import sqlite3
 import sys
 import threading
 from importlib.util import find_spec
@@ -22,14 +23,17 @@ from types import ModuleType
 from typing import Any
 
 from orchestrator.records.directory import DataDirectory
-from orchestrator.records.locks import Users, lock_path
+from orchestrator.records.locks import FileLock, Users
+from orchestrator.records.uploads import (
+    address_file,
+    api_key_file,
+    server_lock,
+    uploads_file,
+    users_lock,
+)
 
-API_KEY_FILE = "api_key"
-ADDRESS_FILE = "server.json"
 CATALOG_SPEC = {"name": "CatalogOfBlueskyRuns", "version": "3.0"}
-
-OUTDATED = 3
-"""Exit code when the catalogue was made by another version of Tiled and must be rebuilt."""
+_END_TIMEOUT_S = 3
 
 
 def import_tiled_server() -> None:
@@ -86,37 +90,100 @@ def build_app(directory: DataDirectory, api_key: str) -> Any:
     files, frames = directory.store / "files", directory.root / "frames"
     files.mkdir(parents=True, exist_ok=True)
     frames.mkdir(parents=True, exist_ok=True)
-    uri = f"sqlite+aiosqlite:///{directory.store / 'catalog.db'}"
+    uri = f"sqlite+aiosqlite:///{_catalog(directory)}"
     if asyncio.run(prepare_catalog(uri)):
         stamp_head(ALEMBIC_INI_TEMPLATE_PATH, ALEMBIC_DIR, uri)
     # databroker's .documents() asks for this form, and nobody else registers it
     default_serialization_registry.register("BlueskyRun", "application/json-seq", json_seq_exporter)
     tree = from_uri(
         uri,
-        writable_storage=[str(files), f"sqlite:///{directory.store / 'tables.db'}"],
+        writable_storage=[str(files), f"sqlite:///{_tables(directory)}"],
         readable_storage=[str(frames)],
         specs=[dict(CATALOG_SPEC)],
     )
     return build_tiled(tree, authentication=Authentication(single_user_api_key=api_key))
 
 
-def serve(directory: DataDirectory) -> None:
-    """Serve until nobody uses the store, or until asked to end by a signal."""
+def discard_unusable(directory: DataDirectory) -> bool:
+    """Delete a damaged catalogue or one of another version of Tiled; returns whether it was one.
+
+    It is derived: the uploader fills the new one from the journals.
+    """
+    catalog = _catalog(directory)
+    databases = (catalog, _tables(directory))
+    if all(_is_sound(path) for path in databases) and _is_current(catalog):
+        return False
+    for path in databases:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+    shutil.rmtree(directory.store / "files", ignore_errors=True)
+    uploads_file(directory).unlink(missing_ok=True)
+    return True
+
+
+def _catalog(directory: DataDirectory) -> Path:
+    return directory.store / "catalog.db"
+
+
+def _tables(directory: DataDirectory) -> Path:
+    return directory.store / "tables.db"
+
+
+def _is_sound(database: Path) -> bool:
+    if not database.exists():
+        return True
+    try:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _is_current(catalog: Path) -> bool:
+    """Whether this version of Tiled made the catalogue, or nobody did yet."""
+    from tiled.catalog.core import REQUIRED_REVISION
+
+    if not catalog.exists():
+        return True
+    try:
+        with contextlib.closing(sqlite3.connect(catalog)) as connection:
+            return bool(
+                connection.execute("SELECT version_num FROM alembic_version").fetchone()
+                == (REQUIRED_REVISION,)
+            )
+    except sqlite3.DatabaseError:
+        return False
+
+
+def serve(directory: DataDirectory, ended: threading.Event) -> None:
+    """Serve until told to end, or until asked to by a signal."""
     import uvicorn
 
-    api_key = (directory.store / API_KEY_FILE).read_text().strip()
-    app = build_app(directory, api_key)
+    discard_unusable(directory)
+    app = build_app(directory, api_key_file(directory).read_text().strip())
     server = uvicorn.Server(
-        uvicorn.Config(app, loop="asyncio", log_level="warning", access_log=False)
+        uvicorn.Config(
+            app,
+            loop="asyncio",
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=_END_TIMEOUT_S,
+        )
     )
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    threading.Thread(target=_announce, args=(server, directory, listening), daemon=True).start()
-    threading.Thread(target=_end_when_unused, args=(server, directory), daemon=True).start()
-    try:
-        server.run(sockets=[listening])
-    finally:
-        (directory.store / ADDRESS_FILE).unlink(missing_ok=True)
+
+    def end() -> None:
+        ended.wait()
+        address_file(directory).unlink(missing_ok=True)
+        server.should_exit = True
+
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        threading.Thread(target=_announce, args=(server, directory, listening), daemon=True).start()
+        threading.Thread(target=end, daemon=True).start()
+        try:
+            server.run(sockets=[listening])
+        finally:
+            address_file(directory).unlink(missing_ok=True)
 
 
 def _announce(server: Any, directory: DataDirectory, listening: socket.socket) -> None:
@@ -131,31 +198,32 @@ def _announce(server: Any, directory: DataDirectory, listening: socket.socket) -
                 if client.get(f"{url}/healthz").status_code == httpx.codes.OK:
                     break
             waiting.wait(0.05)
-    address = directory.store / ADDRESS_FILE
-    temporary = address.with_suffix(".tmp")
+    temporary = address_file(directory).with_suffix(".tmp")
     temporary.write_text(json.dumps({"url": url, "pid": os.getpid()}))
-    temporary.replace(address)
-    os.write(1, b"serving\n")
-
-
-def _end_when_unused(server: Any, directory: DataDirectory) -> None:
-    """Block until the last user is gone (the system releases a dead one's lock), then end."""
-    Users(lock_path(directory)).wait_until_unused()
-    (directory.store / ADDRESS_FILE).unlink(missing_ok=True)
-    server.should_exit = True
+    temporary.replace(address_file(directory))
 
 
 def main(argv: list[str]) -> int:
     """Serve the data directory named on the command line."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program at the terminal
+    directory = DataDirectory(Path(argv[0]).resolve())
+    lock = FileLock(server_lock(directory))
+    if not lock.try_acquire():
+        return 0
+    address_file(directory).unlink(missing_ok=True)
+    ended = threading.Event()
+    serving = threading.Event()
+
+    def end_when_unused() -> None:
+        Users(users_lock(directory)).wait_until_unused()
+        if not serving.is_set():
+            os._exit(0)  # nobody waits any more for the imports to be over
+        ended.set()
+
+    threading.Thread(target=end_when_unused, daemon=True).start()
     os.environ.setdefault("TILED_HDF5_SWMR_DEFAULT", "1")
     import_tiled_server()
-    from tiled.alembic_utils import DatabaseUpgradeNeeded, UnrecognizedDatabase
-
-    try:
-        serve(DataDirectory(Path(argv[0]).resolve()))
-    except (DatabaseUpgradeNeeded, UnrecognizedDatabase):
-        return OUTDATED
+    serving.set()
+    serve(directory, ended)
     return 0
 
 

@@ -12,7 +12,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +21,27 @@ from tiled.client import from_uri
 
 from devices.clock import monotonic
 from orchestrator.records.directory import DataDirectory
-from orchestrator.records.locks import FileLock, Users, lock_path
-from orchestrator.records.reading import Follower
+from orchestrator.records.locks import FileLock, Users, is_live
+from orchestrator.records.reading import Follower, is_closed
 from orchestrator.records.tiled_run import BATCH_ROWS, RunUpload
-from orchestrator.records.tiled_server import ADDRESS_FILE, API_KEY_FILE
+from orchestrator.records.uploads import (
+    INTERRUPTED,
+    Uploads,
+    address_file,
+    api_key_file,
+    uploader_lock,
+    uploads_file,
+    users_lock,
+)
 
 log = logging.getLogger(__name__)
 
-UPLOADS_FILE = "uploads.json"
 FLUSH_EVERY_S = 5.0
 """Real seconds after which the records of an open run are sent though a batch is not full."""
 
 LOOK_EVERY_S = 0.2
 _ENTRIES_AT_ONCE = 50
 _RETRY_AFTER_S = 2.0
-
-
-def uploader_lock(directory: DataDirectory) -> Path:
-    """Held by the one uploader of a data directory."""
-    return directory.store / "uploader.lock"
 
 
 @dataclass
@@ -52,31 +54,6 @@ class _Upload:
     seq: int = -1
     sent_s: float = 0.0
     waiting: bool = False
-
-
-@dataclass
-class Uploads:
-    """How far each run has got; what those who wait read.
-
-    Args:
-        path: The file, replaced atomically at each change.
-    """
-
-    path: Path
-    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def set(self, uid: str, *, seq: int, complete: bool, error: str = "") -> None:
-        """Say how far a run has got."""
-        said = {"seq": seq, "complete": complete, "error": error}
-        if self.runs.get(uid) != said:
-            self.runs[uid] = said
-            self.write()
-
-    def write(self) -> None:
-        """Replace the file."""
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(self.runs))
-        temporary.replace(self.path)
 
 
 class Uploader:
@@ -101,7 +78,7 @@ class Uploader:
         self._now, self._batch_rows = now, batch_rows
         self._open: dict[str, _Upload] = {}
         self._retry_at_s: dict[str, float] = {}
-        self.uploads = Uploads(directory.store / UPLOADS_FILE)
+        self.uploads = Uploads(uploads_file(directory))
         self._in_tiled = {uid: "stop" in run.metadata for uid, run in client.items()}
         for uid, complete in self._in_tiled.items():
             if complete:
@@ -114,12 +91,12 @@ class Uploader:
         Raises:
             httpx.TransportError: Tiled does not answer; make another uploader when it does.
         """
-        busy = False
         for uid in self._directory.runs():
             if self._in_tiled.get(uid) or self._now() < self._retry_at_s.get(uid, 0.0):
                 continue
             try:
-                busy = self._advance(uid) or busy
+                if self._advance(uid):
+                    return True  # older runs first: the catalogue keeps the order of uploading
             except httpx.TransportError:
                 raise
             except Exception as error:  # noqa: BLE001 - one run must not keep the others out
@@ -128,10 +105,12 @@ class Uploader:
                 self._open.pop(uid, None)
                 self._in_tiled[uid] = False
                 self._retry_at_s[uid] = self._now() + _RETRY_AFTER_S
-        return busy
+        return False
 
     def _advance(self, uid: str) -> bool:
         upload = self._open.get(uid)
+        if upload is None and not self._can_begin(uid):
+            return False
         if upload is None or upload.inode != _inode(self._directory, uid):
             upload = self._begin(uid)  # recovery replaced the journal, or it is new here
         entries = upload.follower.read(_ENTRIES_AT_ONCE)
@@ -148,6 +127,14 @@ class Uploader:
             upload.sent_s, upload.waiting = self._now(), False
             self.uploads.set(uid, seq=upload.seq, complete=False)
         return bool(entries)
+
+    def _can_begin(self, uid: str) -> bool:
+        """Whether a run is live or closed; one that was cut off waits for its recovery."""
+        journal = self._directory.journal(uid)
+        if is_live(journal) or is_closed(journal):
+            return True
+        self.uploads.set(uid, seq=-1, complete=False, error=INTERRUPTED)
+        return False
 
     def _begin(self, uid: str) -> _Upload:
         if uid in self._in_tiled:
@@ -178,8 +165,8 @@ def connect(directory: DataDirectory) -> Any:
         OSError: No server has said where it is.
         httpx.TransportError: It does not answer.
     """
-    address = json.loads((directory.store / ADDRESS_FILE).read_text())
-    api_key = (directory.store / API_KEY_FILE).read_text().strip()
+    address = json.loads(address_file(directory).read_text())
+    api_key = api_key_file(directory).read_text().strip()
     return from_uri(f"{address['url']}/api/v1", api_key=api_key)
 
 
@@ -207,7 +194,7 @@ def main(argv: list[str]) -> int:
     ended = threading.Event()
 
     def end_when_unused() -> None:
-        Users(lock_path(directory)).wait_until_unused()
+        Users(users_lock(directory)).wait_until_unused()
         ended.set()
 
     threading.Thread(target=end_when_unused, daemon=True).start()
