@@ -11,6 +11,26 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
+_SHARE_OF_USUAL, _SHARE_OF_LARGEST = 1e-3, 1e-5
+
+
+def flowing(current_ma: Floats) -> npt.NDArray[np.bool_]:
+    """Records with current; an ammeter's noise at rest is none.
+
+    More than a thousandth of the usual current (the 95th percentile of |I|), or, in a run that
+    rests nearly always, more than 1e-5 of the largest.
+
+    Args:
+        current_ma: Currents, mA, shape (n,).
+    """
+    size_ma = np.where(np.isfinite(current_ma), np.abs(current_ma), 0.0)
+    if not len(size_ma):
+        return np.zeros(0, dtype=bool)
+    usual_ma = float(np.percentile(size_ma, 95))
+    least_ma = max(_SHARE_OF_USUAL * usual_ma, _SHARE_OF_LARGEST * float(size_ma.max()))
+    return np.asarray((size_ma > 0) & (size_ma >= least_ma))
+
+
 @dataclass(frozen=True)
 class Records:
     """Columns of a potentiostat, one row per record, all of shape (n,).
@@ -18,7 +38,7 @@ class Records:
     Attributes:
         time_s: Ascending, s.
         voltage_v: V(A) - V(B), V.
-        current_ma: A -> B, mA; 0 at rest.
+        current_ma: A -> B, mA; at rest only noise.
         charge_mah: Net charge A -> B since the run began, mAh.
         throughput_mah: Charge in either direction since the run began, mAh.
         cycle: Number of the cycle, from 1.
@@ -110,15 +130,15 @@ def cycle_table(records: Records, *, area_cm2: float) -> CycleTable:
 
 def _polarisation(records: Records, starts: npt.NDArray[np.intp]) -> tuple[Floats, ...]:
     """Means and deviations of |V|, |I| and |V/I| per cycle, over records with current."""
-    on = (np.abs(records.current_ma) > 0) & np.isfinite(records.voltage_v)
+    on = flowing(records.current_ma) & np.isfinite(records.voltage_v)
     volt = np.where(on, np.abs(records.voltage_v), 0.0)
     milliampere = np.where(on, np.abs(records.current_ma), 0.0)
     ohm = np.divide(volt, milliampere * 1e-3, out=np.zeros_like(volt), where=on)
-    flowing = np.add.reduceat(on.astype(float), starts)
+    count = np.add.reduceat(on.astype(float), starts)
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean_v, sd_v = _moments(volt, on, starts, flowing)
-        mean_ma, _ = _moments(milliampere, on, starts, flowing)
-        _, sd_ohm = _moments(ohm, on, starts, flowing)
+        mean_v, sd_v = _moments(volt, on, starts, count)
+        mean_ma, _ = _moments(milliampere, on, starts, count)
+        _, sd_ohm = _moments(ohm, on, starts, count)
     return mean_v, sd_v, mean_ma, sd_ohm
 
 

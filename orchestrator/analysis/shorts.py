@@ -14,6 +14,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.analysis.cycles import flowing
+
 Floats = npt.NDArray[np.float64]
 
 BATCH_S = 900.0
@@ -88,9 +90,9 @@ def run_away(time_s: Floats, voltage_v: Floats, current_ma: Floats) -> RunAway:
     Args:
         time_s: Times of the records, s, ascending.
         voltage_v: Voltages, V; records that are not finite are left out.
-        current_ma: Currents, mA; 0 at rest.
+        current_ma: Currents, mA; at rest only noise.
     """
-    on = (np.abs(current_ma) > 0) & np.isfinite(voltage_v)
+    on = flowing(current_ma) & np.isfinite(voltage_v)
     if not on.any():
         return RunAway(np.nan, np.nan, np.nan, np.nan, "no record with current")
     at_s, size_v = time_s[on], np.abs(voltage_v[on])

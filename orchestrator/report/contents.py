@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.analysis.cycles import CycleTable, Records, cycle_table
+from orchestrator.analysis.cycles import CycleTable, Records, cycle_table, flowing
 from orchestrator.analysis.shorts import RunAway, first_met, run_away
 from orchestrator.records.runs import Columns, Run
 from orchestrator.report.imaging import Imaging, find_imaging
@@ -37,16 +37,19 @@ class Electrochemistry:
     polarisation: RunAway
     cycles: CycleTable | None
 
-    @property
-    def start_voltage_v(self) -> float:
-        """Mean |V| of the first stretch of current, V: until it first stops or reverses."""
-        current = self.records.current_ma
-        on = np.flatnonzero(current)
-        if not len(on):
-            return float("nan")
-        rest = np.flatnonzero(np.sign(current[on[0] :]) != np.sign(current[on[0]]))
-        end = on[0] + (rest[0] if len(rest) else len(current))
-        return float(np.nanmean(np.abs(self.records.voltage_v[on[0] : end])))
+    def beginning(self) -> tuple[float, float]:
+        """Mean |V| (V) and |I| (mA) of the first stretch of current, until it stops or turns."""
+        sign = np.where(flowing(self.records.current_ma), np.sign(self.records.current_ma), 0.0)
+        begun = np.flatnonzero(sign)
+        if not len(begun):
+            return float("nan"), float("nan")
+        first = int(begun[0])
+        changed = np.flatnonzero(sign[first:] != sign[first])
+        stretch = slice(first, first + int(changed[0]) if len(changed) else None)
+        return (
+            float(np.nanmean(np.abs(self.records.voltage_v[stretch]))),
+            float(np.mean(np.abs(self.records.current_ma[stretch]))),
+        )
 
 
 @dataclass(frozen=True)

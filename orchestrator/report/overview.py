@@ -14,6 +14,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from orchestrator.analysis.cycles import flowing
 from orchestrator.analysis.growth import S_PER_DAY
 from orchestrator.analysis.stages import Stages
 from orchestrator.report.contents import Contents, Electrochemistry, Short
@@ -92,10 +93,10 @@ def envelope(time: Floats, values: Floats, bins: int) -> tuple[Floats, Floats, F
     )
 
 
-def _flowing(echem: Electrochemistry) -> tuple[Floats, Floats]:
+def _polarised(echem: Electrochemistry) -> tuple[Floats, Floats]:
     """Times (s) and |V| (mV) of the records with current."""
     records = echem.records
-    on = (records.current_ma != 0) & np.isfinite(records.voltage_v)
+    on = flowing(records.current_ma) & np.isfinite(records.voltage_v)
     return records.time_s[on], 1e3 * np.abs(records.voltage_v[on])
 
 
@@ -105,7 +106,7 @@ def _draw_voltage(axes: Axes, contents: Contents) -> None:
     if contents.echem is None:
         _say(axes, "no records of a potentiostat")
         return
-    time_s, size_mv = _flowing(contents.echem)
+    time_s, size_mv = _polarised(contents.echem)
     if not len(time_s):
         _say(axes, "no record with current")
         return
@@ -142,7 +143,8 @@ def _draw_last_hours(axes: Axes, echem: Electrochemistry, short: Short | None) -
         records.time_s <= end_s + 3600 * _ZOOM_AFTER_H
     )
     hours = (records.time_s[near] - end_s) / 3600.0
-    size_mv = np.where(records.current_ma[near] != 0, 1e3 * np.abs(records.voltage_v[near]), np.nan)
+    on = flowing(records.current_ma)[near]
+    size_mv = np.where(on, 1e3 * np.abs(records.voltage_v[near]), np.nan)
     axes.plot(hours, size_mv, color=VOLTAGE, linewidth=1.2)
     axes.set_xlabel("Time from the short / h" if short is not None else "Time to the end / h")
     if np.isfinite(size_mv).any():

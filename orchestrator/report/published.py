@@ -109,15 +109,13 @@ def _stages() -> Comparison:
 
 
 def _voltage(echem: Electrochemistry, calibrated: str) -> Comparison:
-    current_ma = float(
-        np.abs(echem.records.current_ma[np.flatnonzero(echem.records.current_ma)[:1]]).sum()
-    )
+    voltage_v, current_ma = echem.beginning()
     density = current_ma / echem.area_cm2
     at = f" at {density:.3g} mA/cm²" if np.isfinite(density) else ""
     return Comparison(
         "Voltage at the start",
         f"~50 mV at {PUBLISHED_CURRENT_MA_PER_CM2} mA/cm² (Fig. 4a)",
-        f"{1e3 * echem.start_voltage_v:.1f} mV{at}",
+        f"{1e3 * voltage_v:.1f} mV{at}",
         calibrated + "Mean of |V| over the first stretch of current.",
     )
 

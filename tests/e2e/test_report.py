@@ -167,6 +167,8 @@ def cycled(cell: LlzoCell, days: float) -> dict[str, np.ndarray]:
             pieces.append((at, seen.voltage_v, seen.current_ma, np.full(len(at), number)))
             t_s += duration_s
     time_s, voltage_v, milliampere, cycle = (np.concatenate(p) for p in zip(*pieces, strict=True))
+    noise = np.random.default_rng(7).standard_normal((2, len(time_s)))
+    voltage_v, milliampere = voltage_v + 1e-6 * noise[0], milliampere + 1e-9 * noise[1]
     kept = time_s <= days * 86_400 + 60.0
     moved = np.concatenate([[0.0], milliampere[:-1] * 10.0 / 3600.0])
     columns = {
@@ -351,6 +353,8 @@ def test_the_cycles_are_those_of_the_run(whole: tuple[Run, Page, Path]) -> None:
     first = page.row("1")
     assert first[2] == "6.285"
     assert first[4] == "1.0000"
+    assert re.fullmatch(r"49\.\d\d ± 0\.0\d", first[5])  # rests, and their noise, are left out
+    assert re.fullmatch(r"49\d\.\d ± 0\.\d", first[6])
     last = int(run.streams["echem"]["smu_cycle"][-1])
     assert page.row(str(last))[7] in ("incomplete", "voltage unsteady")
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.analysis.cycles import Records, cycle_table
+from orchestrator.analysis.cycles import Records, cycle_table, flowing
 from orchestrator.analysis.shorts import first_met, run_away
 from plans.conditions import hard_short
 from sim.samples.llzo_cell import LlzoCell
@@ -89,6 +89,30 @@ def test_flags_tell_rests_unsteady_and_incomplete_cycles() -> None:
     table = cycle_table(cut, area_cm2=AREA_CM2)
     assert table.quality == ("ok", "no current", "voltage unsteady", "incomplete")
     assert np.isnan(table.polarisation_v[1])
+
+
+@pytest.mark.parametrize("resting", [0.1, 0.5, 0.99])
+def test_noise_at_rest_is_no_current(resting: float) -> None:
+    rng = np.random.default_rng(8)
+    forced = rng.uniform(size=2000) > resting
+    current_ma = np.where(forced, 0.0126 * rng.choice([-1, 1], 2000), 0.0)
+    current_ma += 2e-9 * rng.standard_normal(2000)
+    assert (flowing(current_ma) == forced).all()
+    assert not flowing(np.zeros(5)).any()
+
+
+def test_noise_at_rest_does_not_enter_the_table() -> None:
+    records = square(2)
+    noise = np.random.default_rng(9).standard_normal((2, len(records.time_s)))
+    noisy = replace(
+        records,
+        voltage_v=records.voltage_v + 1e-6 * noise[0],
+        current_ma=records.current_ma + 1e-9 * noise[1],
+    )
+    table = cycle_table(noisy, area_cm2=AREA_CM2)
+    assert table.resistance_ohm_cm2 == pytest.approx([500.0, 500.0], rel=1e-5)
+    assert (table.resistance_sd_ohm_cm2 < 0.1).all()
+    assert (table.polarisation_sd_v < 1e-5).all()
 
 
 def test_an_overload_does_not_enter_the_mean() -> None:
