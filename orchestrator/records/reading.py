@@ -151,8 +151,11 @@ def read_journal(path: Path) -> JournalContent:
     return content
 
 
-def is_closed(path: Path) -> bool:
-    """Whether a journal's last line is an undamaged stop document; looks at its end only.
+def last_document(path: Path) -> tuple[str, dict[str, Any]] | None:
+    """Name and document of a journal's last line; looks at the file's end only.
+
+    Returns:
+        None if the last line is unfinished or damaged, or longer than a stop document can be.
 
     Raises:
         RecordError: The file cannot be opened or read.
@@ -164,9 +167,19 @@ def is_closed(path: Path) -> bool:
     except OSError as error:
         raise _unreadable(path, error) from error
     try:
-        return last.endswith(b"\n") and decode_line(last)[1] == "stop"
+        return decode_line(last)[1:] if last.endswith(b"\n") else None
     except UnreadableLine:
-        return False
+        return None
+
+
+def is_closed(path: Path) -> bool:
+    """Whether a journal's last line is an undamaged stop document.
+
+    Raises:
+        RecordError: The file cannot be opened or read.
+    """
+    last = last_document(path)
+    return last is not None and last[0] == "stop"
 
 
 @dataclass

@@ -15,6 +15,7 @@ import contextlib
 import os
 import secrets
 import select
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -261,6 +262,32 @@ class Store:
         shared = lock.try_acquire(shared=True)
         lock.release()
         return shared
+
+
+def discard_store(directory: DataDirectory) -> None:
+    """Delete the catalogue; the next user fills it again from the journals.
+
+    Raises:
+        RecordError: Somebody uses it.
+    """
+    users = FileLock(users_lock(directory))
+    if not users.try_acquire():
+        raise RecordError(
+            "store",
+            "is in use, expected nobody",
+            remedy="close the programs that use it (shell, serve, run) and try again",
+        )
+    try:
+        # the lock's own file stays: a user that waits for it must find the same one
+        for path in directory.store.iterdir():
+            if path == users.path:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    finally:
+        users.release()
 
 
 def _silent(text: str) -> None:

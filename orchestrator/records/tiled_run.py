@@ -36,6 +36,9 @@ class RunUpload(_RunWriter):  # the only class that takes one run, pinned and te
     Args:
         client: Tiled's client of the catalogue.
         batch_rows: Records that are sent together.
+
+    Attributes:
+        orphans: Events and frames left out because the journal lost what they refer to.
     """
 
     def __init__(self, client: Any, *, batch_rows: int = BATCH_ROWS) -> None:
@@ -43,6 +46,7 @@ class RunUpload(_RunWriter):  # the only class that takes one run, pinned and te
         self._batch_rows = batch_rows
         self._schemas: dict[str, dict[str, Any]] = {}
         self._columns: dict[str, dict[str, list[Any]]] = {}
+        self.orphans = 0
 
     def __call__(self, name: str, doc: dict[str, Any], validate: bool = False) -> Any:  # noqa: FBT001, FBT002 - DocumentRouter's signature
         """Take a document; the writer may change it, so it gets its own copy if it is small."""
@@ -72,6 +76,9 @@ class RunUpload(_RunWriter):  # the only class that takes one run, pinned and te
 
     def event(self, doc: dict[str, Any]) -> None:
         """Gather an event; events with arrays go the writer's own way."""
+        if doc["descriptor"] not in self._desc_nodes:
+            self.orphans += 1
+            return
         if doc["descriptor"] not in self._schemas:
             inside = {k: v for k, v in doc["data"].items() if not self._is_external(k)}
             stamps = {k: doc["timestamps"][k] for k in inside}
@@ -83,11 +90,22 @@ class RunUpload(_RunWriter):  # the only class that takes one run, pinned and te
 
     def event_page(self, doc: dict[str, Any]) -> None:
         """Gather a page."""
+        if doc["descriptor"] not in self._desc_nodes:
+            self.orphans += len(doc["time"])
+            return
         if doc["descriptor"] not in self._schemas:
-            super().event_page(doc)
+            super().event_page(doc)  # one event at a time
             return
         page = (doc["seq_num"], doc["time"], doc["data"], doc["timestamps"])
         self._gather(doc["descriptor"], *page)
+
+    def stream_datum(self, doc: dict[str, Any]) -> None:
+        """Register a frame."""
+        known = doc["stream_resource"] in self._stream_resource_cache
+        if not known or doc["descriptor"] not in self._desc_nodes:
+            self.orphans += 1
+            return
+        super().stream_datum(doc)
 
     def flush(self) -> None:
         """Send everything gathered so far."""

@@ -26,6 +26,7 @@ from orchestrator.records.reading import Follower, is_closed
 from orchestrator.records.tiled_run import BATCH_ROWS, RunUpload
 from orchestrator.records.uploads import (
     INTERRUPTED,
+    NO_START,
     Uploads,
     address_file,
     api_key_file,
@@ -114,6 +115,11 @@ class Uploader:
         if upload is None or upload.inode != _inode(self._directory, uid):
             upload = self._begin(uid)  # recovery replaced the journal, or it is new here
         entries = upload.follower.read(_ENTRIES_AT_ONCE)
+        if entries and upload.seq < 0 and entries[0].name != "start":
+            self._open.pop(uid)
+            self._in_tiled[uid] = True
+            self.uploads.set(uid, seq=-1, complete=True, error=NO_START)
+            return True
         for entry in entries:
             upload.run(entry.name, entry.doc)
             upload.seq, upload.waiting = entry.seq, True
@@ -150,8 +156,9 @@ class Uploader:
     def _finish(self, uid: str, upload: _Upload) -> None:
         self._open.pop(uid)
         self._in_tiled[uid] = True
-        damaged = f"{len(upload.follower.bad)} damaged lines" if upload.follower.bad else ""
-        self.uploads.set(uid, seq=upload.seq, complete=True, error=damaged)
+        bad, orphans = len(upload.follower.bad), upload.run.orphans
+        lost = f"{bad} damaged lines, {orphans} events left out" if bad or orphans else ""
+        self.uploads.set(uid, seq=upload.seq, complete=True, error=lost)
 
 
 def _inode(directory: DataDirectory, uid: str) -> int:

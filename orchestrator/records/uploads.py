@@ -13,6 +13,9 @@ from orchestrator.records.directory import DataDirectory
 INTERRUPTED = "interrupted: `operando recover` closes it"
 """Error of a run whose writer is gone and whose journal has no end."""
 
+NO_START = "its start document is lost: it cannot be in the catalogue"
+"""Error of a run that only its journal can tell about."""
+
 
 def address_file(directory: DataDirectory) -> Path:
     """Where the server says that it serves, and its process id."""

@@ -1,0 +1,93 @@
+"""`operando show`: what one run holds."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from orchestrator.cli.output import Output
+
+if TYPE_CHECKING:
+    from orchestrator.records.runs import Run
+
+HELP = "show what one run holds: streams, columns, frames, damage"
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("run", metavar="RUN", help="beginning of a run's uid, or -1 for the latest")
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Show a run."""
+    from orchestrator.records.runs import find_run, load_run
+    from orchestrator.records.summary import summarise
+
+    path = find_run(args.data, args.run)
+    loaded, summary = load_run(path), summarise(path)
+    frames = {stream: _frames(loaded, stream) for stream in loaded.streams_with_frames()}
+    value: dict[str, Any] = {
+        **summary.as_dict(),
+        "journal": str(path),
+        "start": loaded.start,
+        "stop": loaded.stop,
+        "streams": {name: _stream(loaded, name) for name in loaded.streams},
+        "frames": frames,
+        "damaged_lines": [{"line": one.number, "reason": one.reason} for one in loaded.bad],
+        "missing_documents": loaded.missing,
+    }
+    _tell(value, out)
+    out.result(value)
+    return 0
+
+
+def _stream(loaded: Run, name: str) -> dict[str, Any]:
+    columns = loaded.streams[name]
+    keys = loaded.descriptors[name]["data_keys"]
+    return {
+        "rows": len(columns["time"]),
+        "columns": {
+            key: {"units": keys.get(key, {}).get("units") or "", **_span(values)}
+            for key, values in columns.items()
+            if key not in ("time", "seq_num")
+        },
+    }
+
+
+def _span(values: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """Lowest and highest finite value of a column of numbers."""
+    if values.dtype.kind not in "fiub":
+        return {"min": None, "max": None}
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return {"min": None, "max": None}
+    return {"min": finite.min().item(), "max": finite.max().item()}
+
+
+def _frames(loaded: Run, stream: str) -> dict[str, Any]:
+    from orchestrator.errors import RecordError
+
+    try:
+        reader = loaded.frames(stream)
+    except RecordError as error:
+        return {"count": 0, "error": str(error)}
+    return {"count": len(reader), "shape": list(reader.shape[1:]), "file": str(reader.path)}
+
+
+def _tell(value: dict[str, Any], out: Output) -> None:
+    out.line(f"run {value['uid']}: {value['state']} {value['reason']}".rstrip())
+    out.line(f"  {value['plan_name']} on {value['sample']}, began {value['began']}")
+    for name, stream in value["streams"].items():
+        out.line(f"  stream {name}: {stream['rows']} events")
+        for key, column in stream["columns"].items():
+            span = "" if column["min"] is None else f"{column['min']:.6g} to {column['max']:.6g} "
+            out.line(f"    {key}: {span}{column['units']}".rstrip(" :"))
+    for name, frames in value["frames"].items():
+        where = frames.get("error") or f"{frames['shape']} in {frames['file']}"
+        out.line(f"  frames of {name}: {frames['count']}, {where}")
+    for damaged in value["damaged_lines"]:
+        out.line(f"  damaged: line {damaged['line']}: {damaged['reason']}")
+    if value["missing_documents"]:
+        out.line(f"  missing documents: {value['missing_documents']}")
