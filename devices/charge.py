@@ -71,7 +71,7 @@ class ChargeCounter:
         if not self._knots:
             return self.throughput_mah == 0.0
         first_t, _, through = self._knots[0]
-        return t_s < first_t[0] and through[0] == 0.0
+        return bool(t_s < first_t[0] and through[0] == 0.0)
 
     def _between(self, t_s: float) -> tuple[float, float]:
         before: tuple[float, float, float] | None = None

@@ -89,6 +89,25 @@ class Link(Session):
         kind = np.dtype(dtype)
         return self._exchange(command, lambda limit_s: self._array(limit_s, kind), repeat=repeat)
 
+    def query_bytes(
+        self, command: str, count: int, parse: Callable[[bytes], T], *, repeat: bool | None = None
+    ) -> T:
+        """Send a query and return what `parse` makes of the `count` bytes that answer it.
+
+        For replies whose length is known and whose end is not marked, such as blocks of unknown
+        length (``#0``). A reply on which `parse` raises `GarbledReplyError` is discarded and
+        counted.
+
+        Raises:
+            LinkError: They did not come in time, or are not what was asked for.
+            IdentityError: After a reconnect another instrument answers.
+        """
+        return self._exchange(
+            command,
+            lambda limit_s: parse(self._bytes(count, limit_s, to_line_end=False)),
+            repeat=repeat,
+        )
+
     def write(self, command: str | bytes) -> None:
         """Send a command at most once.
 

@@ -15,6 +15,7 @@ from ophyd.status import Status
 
 from devices.clock import Clock, Handle
 from devices.errors import DeviceError, InstrumentFault, LinkError, NotReachedError
+from devices.mri_settings import SETTINGS, ended_early, judge, setting
 from devices.roles import (
     ChargeSource,
     ConsoleState,
@@ -30,24 +31,6 @@ log = logging.getLogger(__name__)
 
 OnPause = Literal["continue", "restart", "drop"]
 
-SETTINGS: Mapping[str, tuple[Any, str]] = {
-    "method": ("flash2d", ""),
-    "tr_s": (0.3, "s"),
-    "te_s": (0.000918, "s"),
-    "flip_angle_deg": (30.0, "deg"),
-    "averages": (1, ""),
-    "repetitions": (1, ""),
-    "dummy_scans": (0, ""),
-    "matrix": ([81, 52], ""),
-    "fov_mm": ([17.0, 11.0], "mm"),
-    "slice_thickness_mm": (0.0, "mm"),
-    "nucleus": ("7Li", ""),
-    "frequency_mhz": (349.7, "MHz"),
-    "line": ("metal", ""),
-}
-"""Acquisition parameters: name, value before the first configuration, unit. matrix and fov_mm
-are (x read, z phase); slice_thickness_mm 0 means no slice selection."""
-
 _WAIT_FOR_TRIGGER_S = 5.0
 _RETRY_S = 1.0
 _RETRIES = 3
@@ -61,11 +44,6 @@ class Scan(StrEnum):
     IDLE = "idle"
     ACQUIRING = "acquiring"
     FETCHING = "fetching"
-
-
-def _config(name: str) -> Any:
-    value, units = SETTINGS[name]
-    return Cpt(ReadbackSignal, value=value, units=units, kind=Kind.config)
 
 
 class MriScanner(Device):
@@ -101,19 +79,19 @@ class MriScanner(Device):
     quality = Cpt(ReadbackSignal, value="", dtype="string")
     new_frame = Cpt(ReadbackSignal, value=0, dtype="integer", kind=Kind.omitted)
 
-    method = _config("method")
-    tr_s = _config("tr_s")
-    te_s = _config("te_s")
-    flip_angle_deg = _config("flip_angle_deg")
-    averages = _config("averages")
-    repetitions = _config("repetitions")
-    dummy_scans = _config("dummy_scans")
-    matrix = _config("matrix")
-    fov_mm = _config("fov_mm")
-    slice_thickness_mm = _config("slice_thickness_mm")
-    nucleus = _config("nucleus")
-    frequency_mhz = _config("frequency_mhz")
-    line = _config("line")
+    method = setting("method")
+    tr_s = setting("tr_s")
+    te_s = setting("te_s")
+    flip_angle_deg = setting("flip_angle_deg")
+    averages = setting("averages")
+    repetitions = setting("repetitions")
+    dummy_scans = setting("dummy_scans")
+    matrix = setting("matrix")
+    fov_mm = setting("fov_mm")
+    slice_thickness_mm = setting("slice_thickness_mm")
+    nucleus = setting("nucleus")
+    frequency_mhz = setting("frequency_mhz")
+    line = setting("line")
     expected_duration_s = Cpt(
         ReadbackSignal, value=np.nan, units="s", precision=1, kind=Kind.config
     )
@@ -273,7 +251,7 @@ class MriScanner(Device):
         super().stop(success=success)
 
     def callback_failed(self, error: BaseException) -> None:
-        """Fail the frame because its poll raised (called by the clock)."""
+        """Fail the frame, because its poll raised or the console says so."""
         self._cancel_timer()
         self._scan = Scan.IDLE
         if self._done is not None and not self._done.done:
@@ -287,8 +265,8 @@ class MriScanner(Device):
 
     @property
     def _shape(self) -> tuple[int, int]:
-        columns, lines = self.matrix.get()
-        return int(lines), int(columns)
+        columns, lines = (int(points) for points in self.matrix.get())
+        return lines, columns
 
     def _refuse_if_busy(self, what: str) -> None:
         if self._scan is not Scan.IDLE:
@@ -302,7 +280,7 @@ class MriScanner(Device):
         if self._ttl is not None:
             self._ttl.pulse()
         status = self._console.status()
-        if status.state in (ConsoleState.ERROR, ConsoleState.ARMED) or _ended_early(status):
+        if status.state in (ConsoleState.ERROR, ConsoleState.ARMED) or ended_early(status):
             raise InstrumentFault(
                 self.name,
                 f"the scan did not start: the console is {status.state} {status.error}".strip(),
@@ -320,21 +298,23 @@ class MriScanner(Device):
     def _tick(self) -> None:
         try:
             status = self._console.status()
+            self._misses = 0
+            self._follow(status)
         except LinkError as error:
             self._misses += 1
             log.warning("%s: poll %d of %d failed: %s", self.name, self._misses, _RETRIES, error)
             if self._misses >= _RETRIES:
-                raise
-            self._poll_after(_RETRY_S)
-            return
-        self._misses = 0
-        self._follow(status)
+                self.callback_failed(error)
+            else:
+                self._poll_after(_RETRY_S)
+        except DeviceError as error:  # a scan that fails is an answer, not a fault of the bench
+            self.callback_failed(error)
 
     def _follow(self, status: ConsoleStatus) -> None:
         waited_s = self.clock.time() - self._triggered_s
         if status.state is ConsoleState.IDLE and math.isfinite(status.t_end_s):
             self._fetch(status)
-        elif status.state is ConsoleState.ERROR or _ended_early(status):
+        elif status.state is ConsoleState.ERROR or ended_early(status):
             text = status.error or "it was ended at the console"
             raise InstrumentFault(
                 self.name, f"the scan failed: {text}", remedy="look at the console"
@@ -356,8 +336,7 @@ class MriScanner(Device):
 
     def _fetch(self, status: ConsoleStatus) -> None:
         """Download and write the frame in the worker; virtual time stands still meanwhile."""
-        offset_s = self.clock_offset_s.get()
-        offset_s = offset_s if math.isfinite(offset_s) else 0.0
+        offset_s = np.nan_to_num(self.clock_offset_s.get())
         start_s, end_s = status.t_start_s - offset_s, status.t_end_s - offset_s
         charge_end = self._charge_at(end_s)
         scalars = {
@@ -422,15 +401,3 @@ class MriScanner(Device):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def _ended_early(status: ConsoleStatus) -> bool:
-    """Whether nothing runs and nothing was finished: somebody ended the scan."""
-    return status.state is ConsoleState.IDLE and not math.isfinite(status.t_end_s)
-
-
-def judge(image: np.ndarray[Any, Any]) -> str:
-    """``ok``, or what is wrong with a frame: ``nan``, ``black`` (all the same value)."""
-    if not np.isfinite(image).all():
-        return "nan"
-    return "ok" if float(np.ptp(image)) > 0.0 else "black"

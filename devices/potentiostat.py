@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
@@ -13,10 +13,11 @@ from ophyd import Component as Cpt
 from ophyd import Device, Kind
 from ophyd.status import Status
 
+from devices.cell_records import COLUMNS, Records, joined
 from devices.charge import ChargeCounter
 from devices.clock import Clock, Handle
 from devices.errors import InstrumentFault, LimitError, LinkError, NotReachedError
-from devices.roles import CellLimits, Floats, Page, PotentiostatBackend, Program, ProgramState
+from devices.roles import CellLimits, Page, PotentiostatBackend, Program, ProgramState
 from devices.signals import ReadbackSignal
 from devices.technique import Technique
 
@@ -36,29 +37,6 @@ class Phase(StrEnum):
     RUNNING = "running"
     PAUSED = "paused"
     ENDED = "ended"
-
-
-@dataclass(frozen=True)
-class Records:
-    """Records just read, for conditions and live views; arrays of equal length.
-
-    Attributes:
-        t_s: Experiment time of each record, Unix s.
-        voltage_v: Voltage, V.
-        current_ma: Current A -> B, mA.
-        charge_mah: Net charge since the run began, mAh.
-        throughput_mah: Charge moved in either direction since the run began, mAh.
-        step_index: Index of the step in the method.
-        cycle: Number of the cycle.
-    """
-
-    t_s: Floats
-    voltage_v: Floats
-    current_ma: Floats
-    charge_mah: Floats
-    throughput_mah: Floats
-    step_index: int
-    cycle: int
 
 
 class Potentiostat(Device):
@@ -202,22 +180,17 @@ class Potentiostat(Device):
 
     def describe_collect(self) -> dict[str, dict[str, Any]]:
         """Data keys of the pages."""
-        return {key: doc for signal in self._columns() for key, doc in signal.describe().items()}
+        described: dict[str, dict[str, Any]] = {}
+        for name in COLUMNS:
+            described.update(getattr(self, name).describe())
+        return described
 
     def collect_pages(self) -> Iterator[dict[str, Any]]:
         """Everything read since the last collection, as one page; nothing if there is nothing."""
         records, self._waiting = self._waiting, []
         if not records:
             return
-        columns = {
-            "voltage_v": np.concatenate([r.voltage_v for r in records]),
-            "current_ma": np.concatenate([r.current_ma for r in records]),
-            "charge_mah": np.concatenate([r.charge_mah for r in records]),
-            "throughput_mah": np.concatenate([r.throughput_mah for r in records]),
-            "step_index": np.repeat([r.step_index for r in records], [len(r.t_s) for r in records]),
-            "cycle": np.repeat([r.cycle for r in records], [len(r.t_s) for r in records]),
-        }
-        stamps = np.concatenate([r.t_s for r in records]).tolist()
+        stamps, columns = joined(records)
         data = {getattr(self, key).name: values.tolist() for key, values in columns.items()}
         yield {"data": data, "timestamps": dict.fromkeys(data, stamps), "time": stamps}
 
@@ -285,16 +258,6 @@ class Potentiostat(Device):
             self._take(self._backend.poll())
 
     # --- inside ---
-
-    def _columns(self) -> list[ReadbackSignal]:
-        return [
-            self.voltage_v,
-            self.current_ma,
-            self.charge_mah,
-            self.throughput_mah,
-            self.step_index,
-            self.cycle,
-        ]
 
     def _check_limits(self, limits: CellLimits) -> None:
         outside = [

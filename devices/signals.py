@@ -125,7 +125,8 @@ class ReadbackSignal(ClockSignal):
         if self._callbacks[self.SUB_VALUE]:
             ophyd.Signal.put(self, value, timestamp=stamp, force=True)  # noqa: TID251
             return
-        old, self._readback = self._readback, value
+        old: Any = self._readback
+        self._readback: Any = value
         self._metadata["timestamp"] = stamp
         shown = {"old_value": old, "value": value, "timestamp": stamp, "obj": self}
         self._args_cache[self.SUB_VALUE] = ((), {**shown, "sub_type": self.SUB_VALUE})

@@ -7,7 +7,7 @@ does to its rest, and lowers it to the one finite program an instrument runs by 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from aurora_unicycler import ConstantCurrent, ConstantVoltage, OpenCircuitVoltage
 
@@ -17,7 +17,7 @@ from devices.roles import CellLimits, Program
 OnPause = Literal["continue", "restart", "drop"]
 """What happens to the rest of a step after a pause."""
 
-CellStep = ConstantCurrent | ConstantVoltage | OpenCircuitVoltage
+CellStep: TypeAlias = ConstantCurrent | ConstantVoltage | OpenCircuitVoltage
 
 _LONGEST_STEP_S = 30 * 86_400.0
 """A step that ends by voltage or current alone still ends: no program is without an end, s."""

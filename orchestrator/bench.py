@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,13 @@ from orchestrator.profile.loading import load_profile
 from orchestrator.profile.models import BenchProfile, MriEntry, PotentiostatEntry
 from orchestrator.records.recorder import Recorder
 from orchestrator.worker import LoopWorker
+
+_DRIVERS: Mapping[str, Callable[..., Any]] = {
+    "keithley_2450": Keithley2450Backend,
+    "console_bridge": BridgeMriConsole,
+    "agilent_33500": TtlTrigger,
+}
+"""What makes the driver of a link, by the driver's name in a profile."""
 
 
 class Bench:
@@ -68,6 +75,12 @@ class Bench:
             raise
 
     def _compose(self, sample: Mapping[str, Any] | None, *, real_time: bool) -> None:
+        if self.profile.interlocks:
+            raise ProfileError(
+                self.profile.bench,
+                "has interlocks, which nothing acts on yet",
+                remedy="remove them; the potentiostat's limits end a step by themselves",
+            )
         self.time: TimeBase = time_base(self.profile, real_time=real_time)
         self.clock = self.time.clock
         self.laboratory = (
@@ -222,7 +235,7 @@ class Bench:
         device = Potentiostat(
             name=name,
             clock=self.clock,
-            backend=Keithley2450Backend(link),
+            backend=self._driver(name)(link),
             limits=CellLimits(low_v, high_v, low_ma, high_ma),
             poll_period_s=entry.poll_period_s or self.profile.poll_period_s,
             resource=entry.resource,
@@ -231,16 +244,28 @@ class Bench:
         device.subscribe_records(self.live.records)
         return device
 
+    def _driver(self, device: str, part: str = "") -> Callable[..., Any]:
+        """What makes the driver of a device's link: ours by name, else the distribution's own."""
+        driver = self.profile.driver_of(device, part)
+        factory = _DRIVERS.get(driver.name) or driver.factory
+        if factory is None:
+            raise ProfileError(
+                device, f"the driver {driver.name} cannot be made", remedy="use another driver"
+            )
+        return factory
+
     def _mri(self, name: str, entry: MriEntry) -> MriScanner:
         console = self._link(f"{name}.console", entry.console)
         ttl = None
         if entry.trigger is not None:
-            ttl = TtlTrigger(self._link(f"{name}.trigger", entry.trigger))
+            ttl = self._driver(name, "trigger")(self._link(f"{name}.trigger", entry.trigger))
         charge = next((d for d in self.devices.values() if isinstance(d, Potentiostat)), None)
         return MriScanner(
             name=name,
             clock=self.clock,
-            console=BridgeMriConsole(console, trigger_mode="per_scan" if ttl else "off"),
+            console=self._driver(name, "console")(
+                console, trigger_mode="per_scan" if ttl else "off"
+            ),
             ttl=ttl,
             frames=self._recorder.frames,
             worker=self._worker,

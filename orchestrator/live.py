@@ -6,8 +6,8 @@ import threading
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from devices.cell_records import Records
 from devices.clock import Clock
-from devices.potentiostat import Records
 from orchestrator.records.live import LiveState
 
 _ENDS = ("condition", "limit", "completed")

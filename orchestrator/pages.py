@@ -35,9 +35,7 @@ class PageComposer:
             EventModelValidationError: Columns do not match the descriptor or one another.
         """
         stream = self.descriptor["name"]
-        stored = {
-            key for key, doc in self.descriptor["data_keys"].items() if "external" not in doc
-        }
+        stored = {key for key, doc in self.descriptor["data_keys"].items() if "external" not in doc}
         if not set(data) == set(timestamps) == stored:
             raise EventModelValidationError(
                 f"{stream}: a page has the columns {sorted(data)} with timestamps for "

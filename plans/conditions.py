@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from ophyd.status import Status
 
-from devices.potentiostat import Potentiostat, Records
+from devices.cell_records import Records
+from devices.potentiostat import Potentiostat
 
 Floats = npt.NDArray[np.float64]
 

@@ -13,7 +13,8 @@ from ophyd.status import Status
 
 from devices.attempt import Attempt
 from devices.event import EventNote
-from plans.conditions import Condition
+from devices.potentiostat import Potentiostat
+from plans.conditions import Condition, Threshold
 from plans.stubs import is_done, note, wait_any
 
 log = logging.getLogger(__name__)
@@ -54,11 +55,12 @@ class Track:
 
     Args:
         capture: What to take and when.
+        source: The potentiostat whose charge frames may follow.
         event: Where missing frames are noted.
     """
 
-    def __init__(self, capture: Capture, event: EventNote) -> None:
-        self.capture, self.device = capture, capture.device
+    def __init__(self, capture: Capture, source: Potentiostat, event: EventNote) -> None:
+        self.capture, self.device, self._source = capture, capture.device, source
         self._event = event
         self._attempt = Attempt(capture.device)
         self.status: Status | None = None
@@ -66,7 +68,8 @@ class Track:
         self.awaited: Status | None = None
         self._failures = 0
         self._next_s: float | None = None
-        self._next_mah = capture.every_mah or 0.0
+        self._next_mah = 0.0
+        self._watch = capture.on
 
     @property
     def given_up(self) -> bool:
@@ -76,21 +79,24 @@ class Track:
     def begin(self, now_s: float) -> MsgGenerator[None]:
         """The protocol begins."""
         self._next_s = now_s if self.capture.every_s else None
-        if self.capture.on is not None:
-            self.awaited = yield from bps.trigger(self.capture.on, group=self.capture.on.name)
         yield from self.moment("start")
-        yield from self.serve(now_s, 0.0)
+        if self.capture.every_mah:
+            self._watch_next_charge()
+        yield from self._arm()
+        yield from self.serve(now_s)
 
     def moment(self, moment: Moment) -> MsgGenerator[None]:
         """Take a frame if this moment of the protocol asks for one."""
         if moment in self.capture.at:
             yield from self._trigger()
 
-    def serve(self, now_s: float, throughput_mah: float) -> MsgGenerator[None]:
+    def serve(self, now_s: float) -> MsgGenerator[None]:
         """Store a frame that is done; take the next if it is due."""
         if self.running and is_done(self.status):
             yield from self._store()
-        if self._is_due(now_s, throughput_mah):
+        if self.awaited is not None and is_done(self.awaited):
+            yield from self._met()
+        elif self._is_due(now_s):
             yield from self._trigger()
 
     def waits_for(self) -> list[Status | None]:
@@ -109,8 +115,8 @@ class Track:
             cut_short: The protocol was ended by a condition: the running frame, begun under
                 other conditions, is dropped and a last one taken.
         """
-        if self.capture.on is not None:
-            yield from bps.stop(self.capture.on)
+        if self._watch is not None:
+            yield from bps.stop(self._watch)
         if self.running and cut_short:
             yield from bps.stop(self.device)
             self.running = False
@@ -124,17 +130,32 @@ class Track:
             yield from self._trigger()
             yield from self._wait()
 
-    def _is_due(self, now_s: float, throughput_mah: float) -> bool:
+    def _watch_next_charge(self) -> None:
+        """Watch for the next multiple of the charge; multiples already passed are skipped."""
+        every_mah = self.capture.every_mah or float("inf")
+        while self._next_mah <= self._source.throughput_mah.get():
+            self._next_mah += every_mah
+        # a record may fall short of a multiple by rounding only
+        criterion = Threshold("throughput_mah", self._next_mah * (1 - 1e-9), label="charge / mAh")
+        self._watch = Condition(f"{self.device.name}_charge", criterion, self._source)
+
+    def _arm(self) -> MsgGenerator[None]:
+        if self._watch is not None:
+            self.awaited = yield from bps.trigger(self._watch, group=self._watch.name)
+
+    def _met(self) -> MsgGenerator[None]:
+        """What was awaited has happened: a frame, and for a charge the next multiple."""
+        self.awaited = None
+        if not self.given_up:
+            yield from self._trigger()
+        if self.capture.every_mah:
+            self._watch_next_charge()
+            yield from self._arm()
+
+    def _is_due(self, now_s: float) -> bool:
         if self.running or self.given_up:
             return False
         if self.capture.back_to_back:
-            return True
-        if self.awaited is not None and is_done(self.awaited):
-            self.awaited = None
-            return True
-        if self.capture.every_mah and throughput_mah >= self._next_mah:
-            while self._next_mah <= throughput_mah:
-                self._next_mah += self.capture.every_mah
             return True
         if self._next_s is None or self.capture.every_s is None or now_s < self._next_s:
             return False

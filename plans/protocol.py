@@ -90,7 +90,7 @@ def run_protocol(
     """
     pstat = cycling.potentiostat
     event = EventNote(clock=pstat.clock)
-    progress = _Progress(cycling, conditions, [Track(c, event) for c in captures], event)
+    progress = _Progress(cycling, conditions, [Track(c, pstat, event) for c in captures], event)
     yield from bps.declare_stream(pstat, name=ECHEM, collect=True)
     for condition in conditions:
         status = yield from bps.trigger(condition, group=condition.name)
@@ -166,9 +166,8 @@ def _serve(progress: _Progress, ended: Status | None) -> MsgGenerator[None]:
     yield from wait_any([ended, *frames, *progress.watched], max(wait_s, 0.0))
     if progress.now_s >= progress.flush_at_s:
         yield from _collect(progress)
-    throughput_mah = float(progress.cycling.potentiostat.throughput_mah.get())
     for track in progress.tracks:
-        yield from track.serve(progress.now_s, throughput_mah)
+        yield from track.serve(progress.now_s)
 
 
 def _collect(progress: _Progress) -> MsgGenerator[None]:

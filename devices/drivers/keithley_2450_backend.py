@@ -39,6 +39,7 @@ from devices.drivers.keithley_2450_status import (
 )
 from devices.errors import IdentityError, InstrumentFault, LinkError
 from devices.link import Link
+from devices.link_numbers import GarbledReplyError
 from devices.roles import (
     EndReason,
     Floats,
@@ -51,7 +52,6 @@ from devices.roles import (
 
 _ROWS_PER_TRANSFER = 10_000
 _OVERLOAD = 9e37
-_TRANSFER_TRIES = 2
 _SAME_S = 1e-3
 
 
@@ -337,20 +337,9 @@ class Keithley2450Backend:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _transfer(self, first: int, last: int) -> Floats:
-        """One binary transfer; it changes nothing, so it is tried again on a new connection."""
+        """One binary transfer; it changes nothing, so the link may send it again."""
         command, size = records_query(first, last)
-        for attempt in range(1, _TRANSFER_TRIES + 1):
-            try:
-                self._link.write(command)
-                return parse_records(self._link.read_bytes(size))
-            except ValueError as error:
-                self._link.distrust(str(error))
-                failure = LinkError(self._link.who, str(error), remedy="check the cable")
-            except LinkError as error:
-                failure = error
-            if attempt == _TRANSFER_TRIES:
-                raise failure
-        raise AssertionError("unreachable")  # pragma: no cover
+        return self._link.query_bytes(command, size, _records, repeat=True)
 
     def _columns(self, rows: Floats) -> tuple[Floats, Floats]:
         """Current in mA and voltage in V; NaN for an overload."""
@@ -361,3 +350,10 @@ class Keithley2450Backend:
         voltage = self._program_mode() == "voltage"
         current_a, voltage_v = (rows[:, 0], rows[:, 1]) if voltage else (rows[:, 1], rows[:, 0])
         return current_a * 1e3, voltage_v
+
+
+def _records(block: bytes) -> Floats:
+    try:
+        return parse_records(block)
+    except ValueError as error:
+        raise GarbledReplyError(str(error)) from None
