@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -26,7 +27,10 @@ from orchestrator.profile.links import Link as LinkEntry
 from orchestrator.profile.loading import load_profile
 from orchestrator.profile.models import BenchProfile, MriEntry, PotentiostatEntry
 from orchestrator.records.recorder import Recorder
+from orchestrator.records.store import Store, open_store
 from orchestrator.worker import LoopWorker
+
+log = logging.getLogger(__name__)
 
 _DRIVERS: Mapping[str, Callable[..., Any]] = {
     "keithley_2450": Keithley2450Backend,
@@ -56,6 +60,7 @@ class Bench:
         RE: The engine.
         laboratory: The simulated part; None where everything is real.
         live: What is going on now, for progress and status.
+        say: Tells a person what takes long; by default the log.
     """
 
     def __init__(
@@ -99,6 +104,7 @@ class Bench:
         self._open.callback(self._recorder.close)
         self.links: dict[str, Link] = {}
         self.devices: dict[str, Any] = {}
+        self.say: Callable[[str], None] = log.info
         for name in sorted(self.profile.devices, key=self._energisers_first):
             self.devices[name] = self._device(name)
         self._open.callback(self.off)
@@ -173,7 +179,7 @@ class Bench:
     def store(self) -> Store:
         """The store, started at first use, with the last run in it."""
         if self._store is None:
-            self._store = open_store(self.data)
+            self._store = open_store(self.data, say=self.say)
             self._open.callback(self._store.close)
         self._store.wait_uploaded()
         return self._store

@@ -139,7 +139,7 @@ class Engine(RunEngine):
     def _compose_pages_of(self, descriptor: dict[str, Any]) -> None:
         """Let pages of a new stream be composed by `PageComposer`; see there for the reason."""
         for run in self._run_bundlers.values():
-            bundle = run._descriptors.get(descriptor["name"])  # noqa: SLF001 - no public way
+            bundle: Any = run._descriptors.get(descriptor["name"])  # noqa: SLF001 - no public way
             if bundle is not None and bundle.descriptor_doc["uid"] == descriptor["uid"]:
                 counters = bundle.compose_event_page.event_counters
                 bundle.compose_event_page = PageComposer(bundle.descriptor_doc, counters)

@@ -21,7 +21,7 @@ EPOCH_S = 1_735_689_600.0
 _SLICE_S = 0.05
 
 
-class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[valid-type, misc]
+class _JumpingSelector(selectors.DefaultSelector):
     """Adds the timeout to its own time instead of waiting."""
 
     def __init__(self) -> None:

@@ -34,6 +34,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     if not args.bench:
         raise ProfileError("shell", "no bench named", remedy="use --bench or $OPERANDO_BENCH")
     with open_bench(args.bench, data=args.data, real_time=args.real_time) as bench:
+        bench.say = out.line
         names = namespace(bench)
         out.line(f"{bench!r}\n")
         out.line(f"Names: {', '.join(names)}. Devices are off until a plan switches them on.")
