@@ -51,8 +51,7 @@ class MriScanner(Device):
 
     `stage` checks the console and opens the stream of frames, `trigger` arms the console, sends
     the pulse and gives a status that is done when the frame is reconstructed, fetched and safely
-    on disk; `read` gives its number, times and charges, and the image as an external array. A
-    busy, aborted or truncated acquisition fails the status; nothing is silent.
+    on disk; `read` gives its number, times and charges, and the image as an external array.
 
     Args:
         prefix: Not used; ophyd passes it.
@@ -92,10 +91,8 @@ class MriScanner(Device):
     nucleus = setting("nucleus")
     frequency_mhz = setting("frequency_mhz")
     line = setting("line")
-    expected_duration_s = Cpt(
-        ReadbackSignal, value=np.nan, units="s", precision=1, kind=Kind.config
-    )
-    clock_offset_s = Cpt(ReadbackSignal, value=np.nan, units="s", precision=4, kind=Kind.config)
+    expected_duration_s = Cpt(ReadbackSignal, value=np.nan, units="s", kind=Kind.config)
+    clock_offset_s = Cpt(ReadbackSignal, value=np.nan, units="s", kind=Kind.config)
     serial = Cpt(ReadbackSignal, value="", dtype="string", kind=Kind.config)
 
     def __init__(
@@ -199,8 +196,8 @@ class MriScanner(Device):
         """Take one frame; asked again while one is taken, returns the same status."""
         if self._done is not None and not self._done.done:
             return self._done
+        self._begin()  # if it raises, nothing was promised
         self._done = Status(obj=self, timeout=None)
-        self._begin()
         return self._done
 
     def describe(self) -> dict[str, dict[str, Any]]:
@@ -265,8 +262,8 @@ class MriScanner(Device):
 
     @property
     def _shape(self) -> tuple[int, int]:
-        columns, lines = (int(points) for points in self.matrix.get())
-        return lines, columns
+        columns, lines = self.matrix.get()
+        return int(lines), int(columns)
 
     def _refuse_if_busy(self, what: str) -> None:
         if self._scan is not Scan.IDLE:
@@ -303,10 +300,10 @@ class MriScanner(Device):
         except LinkError as error:
             self._misses += 1
             log.warning("%s: poll %d of %d failed: %s", self.name, self._misses, _RETRIES, error)
-            if self._misses >= _RETRIES:
-                self.callback_failed(error)
-            else:
+            if self._misses < _RETRIES:
                 self._poll_after(_RETRY_S)
+                return
+            self.callback_failed(error)
         except DeviceError as error:  # a scan that fails is an answer, not a fault of the bench
             self.callback_failed(error)
 

@@ -124,11 +124,17 @@ def test_a_failed_frame_is_an_event_and_cycling_goes_on(bench):
     run = last_run(bench)
     assert failed
     events = run.streams["events"]
-    missing = [t for k, t in zip(events["event_kind"], events["event_text"], strict=True) if k == "frame_missing"]
+    missing = [
+        t
+        for k, t in zip(events["event_kind"], events["event_text"], strict=True)
+        if k == "frame_missing"
+    ]
     assert len(missing) == 1
     assert "gradient amplifier" in missing[0]
     assert run.stop["reason"] == "completed"
-    assert run.streams["echem"]["pstat_throughput_mah"][-1] == pytest.approx(THROUGHPUT_MAH, rel=2e-3)
+    assert run.streams["echem"]["pstat_throughput_mah"][-1] == pytest.approx(
+        THROUGHPUT_MAH, rel=2e-3
+    )
 
 
 def test_imaging_is_given_up_after_three_failures_in_a_row(bench):
