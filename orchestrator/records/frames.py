@@ -226,8 +226,11 @@ class Hdf5Frames:
     def _create(self, stream: str, one: _Stream, scalars: Mapping[str, float]) -> None:
         path = self._directory.frames(self._uid, stream)
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = h5py.File(path, "x", libver="latest", locking=False)
-        one.path, one.file = path, file
+        if path.exists():
+            raise self._refused(stream, f"{path} exists", "begin another run")
+        unnamed = path.with_suffix(".new")
+        file = h5py.File(unnamed, "w", libver="latest", locking=False)
+        one.file = file
         simulated = self._simulated.get(stream)
         said = "unknown" if simulated is None else str(bool(simulated)).lower()
         one.scalars = lay_out(file, one.shape, one.dtype, list(scalars))
@@ -235,6 +238,9 @@ class Hdf5Frames:
         file["entry"].attrs.update({"title": self._uid, "simulated": said})
         file[DATASET].attrs["simulated"] = said
         file.swmr_mode = True
+        os.fsync(file.id.get_vfd_handle())
+        unnamed.rename(path)  # from its first moment under its name it can be read
+        one.path = path
         sync_directory(path.parent)
         sync_directory(path.parent.parent)
 

@@ -6,7 +6,6 @@ recovery finds the same and ends in the same state. Runs that are being written 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import uuid
 from collections import Counter
@@ -25,6 +24,8 @@ from orchestrator.records.frame_files import DATASET, is_marked_open, opened
 from orchestrator.records.frames import lay_out
 from orchestrator.records.locks import FileLock
 from orchestrator.records.reading import BadLine, Entry, scan
+
+Replace = Callable[[Path, Path], None]
 
 INTERRUPTED = "interrupted: the program ended without closing the run"
 """Reason of a stop document that recovery writes."""
@@ -67,21 +68,24 @@ class Recovery:
         return asdict(self)
 
 
-def recover(data: Path) -> list[Recovery]:
+def recover(data: Path, *, replace: Replace = replace_durably) -> list[Recovery]:
     """Close torn journals and frame files of a data directory.
 
     Args:
         data: The data directory.
+        replace: Renames a finished file over another, durably.
 
     Returns:
         One entry per run, in the order of `DataDirectory.runs`. A run that fails does not keep
         the others from their recovery: see `Recovery.error`.
     """
     directory = DataDirectory(data.resolve())
-    return [recover_run(directory, uid) for uid in directory.runs()]
+    return [recover_run(directory, uid, replace=replace) for uid in directory.runs()]
 
 
-def recover_run(directory: DataDirectory, uid: str) -> Recovery:
+def recover_run(
+    directory: DataDirectory, uid: str, *, replace: Replace = replace_durably
+) -> Recovery:
     """Close one run's journal and frame files; see `recover`."""
     done = Recovery(uid)
     lock = FileLock(directory.journal(uid))
@@ -89,8 +93,8 @@ def recover_run(directory: DataDirectory, uid: str) -> Recovery:
         done.live = True
         return done
     try:
-        _recover_frames(directory, uid, done)
-        _recover_journal(directory, uid, done)
+        _recover_frames(directory, uid, done, replace)
+        _recover_journal(directory, uid, done, replace)
         _remove_leftovers(directory, uid)
     except (OSError, RecordError) as error:
         done.error = str(error)
@@ -149,12 +153,12 @@ def _ends_in_newline(path: Path) -> bool:
         return file.read(1) == b"\n"
 
 
-def _recover_journal(directory: DataDirectory, uid: str, done: Recovery) -> None:
+def _recover_journal(directory: DataDirectory, uid: str, done: Recovery, replace: Replace) -> None:
     path = directory.journal(uid)
     found = _survey(path)
     done.missing, done.bad_lines = found.missing, len(found.bad)
     if found.bad:
-        _quarantine(directory.quarantine(uid), found.bad)
+        _quarantine(directory.quarantine(uid), found.bad, replace)
     if found.last_seq < 0:
         done.removed = True
         path.unlink()
@@ -162,10 +166,10 @@ def _recover_journal(directory: DataDirectory, uid: str, done: Recovery) -> None
         return
     done.closed = not found.stopped
     if found.bad or found.cut_newline or done.closed:
-        _rewrite_journal(path, uid, found)
+        _rewrite_journal(path, uid, found, replace)
 
 
-def _rewrite_journal(path: Path, uid: str, found: _Survey) -> None:
+def _rewrite_journal(path: Path, uid: str, found: _Survey, replace: Replace) -> None:
     """Replace a journal by its readable lines, closed."""
     written = path.stat()
     temporary = path.with_suffix(".recovering")
@@ -177,7 +181,7 @@ def _rewrite_journal(path: Path, uid: str, found: _Survey) -> None:
             new.write(encode_line(found.last_seq + 1, "stop", _stop(uid, found)))
     # the order of runs is that of their journals' times: see DataDirectory.runs
     os.utime(temporary, ns=(written.st_atime_ns, written.st_mtime_ns))
-    replace_durably(temporary, path)
+    replace(temporary, path)
 
 
 def _good_ranges(path: Path) -> Iterator[tuple[int, int]]:
@@ -200,24 +204,24 @@ def _stop(uid: str, found: _Survey) -> dict[str, Any]:
     }
 
 
-def _quarantine(path: Path, bad: list[BadLine]) -> None:
+def _quarantine(path: Path, bad: list[BadLine], replace: Replace) -> None:
     """Add damaged pieces to a run's quarantine, each once."""
     known = path.read_bytes().splitlines() if path.exists() else []
     lines = dict.fromkeys([*known, *(orjson.dumps(piece.as_json()) for piece in bad)])
     temporary = path.with_suffix(".recovering")
     temporary.write_bytes(b"".join(line + b"\n" for line in lines))
-    replace_durably(temporary, path)
+    replace(temporary, path)
 
 
 # --- frames ---
 
 
-def _recover_frames(directory: DataDirectory, uid: str, done: Recovery) -> None:
+def _recover_frames(directory: DataDirectory, uid: str, done: Recovery, replace: Replace) -> None:
     for path in sorted((directory.root / "frames" / uid).glob("*.h5")):
         if not is_marked_open(path):
             continue
         try:
-            rewrite(path)
+            rewrite(path, replace=replace)
             done.frames_rewritten.append(path.stem)
         except (RecordError, OSError, RuntimeError, KeyError) as error:
             done.frames_lost[path.stem] = str(error).splitlines()[0]
@@ -225,12 +229,12 @@ def _recover_frames(directory: DataDirectory, uid: str, done: Recovery) -> None:
             sync_directory(path.parent)
 
 
-def rewrite(path: Path, *, before_replacing: Callable[[], None] | None = None) -> int:
+def rewrite(path: Path, *, replace: Replace = replace_durably) -> int:
     """Make an ordinary file of a torn one, frame by frame; returns the number of frames.
 
     Args:
         path: A file whose writer is gone.
-        before_replacing: Called when the new file is complete; for tests of interruptions.
+        replace: Renames a finished file over another, durably.
 
     Raises:
         RecordError: The file cannot be opened at all.
@@ -256,9 +260,7 @@ def rewrite(path: Path, *, before_replacing: Callable[[], None] | None = None) -
             kept = min(count, int(names[name].shape[0]))
             dataset[:kept] = names[name][:kept]
         new.flush()
-    if before_replacing is not None:
-        before_replacing()
-    replace_durably(temporary, path)
+    replace(temporary, path)
     return count
 
 
@@ -278,9 +280,9 @@ def _remove_leftovers(directory: DataDirectory, uid: str) -> None:
     journal = directory.journal(uid)
     for path in (journal.with_suffix(".ballast"), journal.with_suffix(".new")):
         path.unlink(missing_ok=True)
-    for path in (directory.root / "frames" / uid).glob("*.recovering"):
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
+    for path in (directory.root / "frames" / uid).glob("*"):
+        if path.suffix in (".recovering", ".new"):
+            path.unlink(missing_ok=True)
 
 
 def rebuild_store(

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from orchestrator.cli import main
-from orchestrator.records import recovery
-from orchestrator.records.directory import DataDirectory
+from orchestrator.records.directory import DataDirectory, replace_durably
 from orchestrator.records.frame_files import FrameReader, is_marked_open
 from orchestrator.records.journal import Journal
 from orchestrator.records.reading import read_journal
@@ -32,12 +31,6 @@ def fork(work) -> None:
             os.kill(os.getpid(), 9)
     _, status = os.waitpid(pid, 0)
     assert os.WTERMSIG(status) == 9
-
-
-def killed_run(data, frames=3) -> str:
-    """A run whose program was killed after its last frame."""
-    fork(lambda: sample_run.record_run(data, frames=frames, close=False))
-    return next(DataDirectory(data).runs())
 
 
 def snapshot(data) -> dict[str, bytes]:
@@ -179,16 +172,14 @@ def test_cut_off_anywhere_it_ends_the_same(killed, tmp_path_factory):
 def die_at(survived: int, data) -> None:
     """Recover with a file system that loses its program at the given replacement."""
     done = []
-    replace = recovery.replace_durably
 
     def dying(temporary, final):
         if len(done) == survived:
             os.kill(os.getpid(), 9)
         done.append(final)
-        replace(temporary, final)
+        replace_durably(temporary, final)
 
-    recovery.replace_durably = dying  # in a child that ends here
-    recover(data)
+    recover(data, replace=dying)
 
 
 def test_a_frame_file_that_cannot_be_read_is_kept_and_reported(killed):

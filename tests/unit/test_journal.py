@@ -103,11 +103,17 @@ def test_a_full_disk_ends_the_run_once_and_keeps_its_end(tmp_path):
     disk = Disk(tmp_path, 2**20)
     journal = Journal.create(tmp_path, "run", write=disk.write, ballast_bytes=2**19)
     journal.append("start", sample_run.start("run"))
+    page = sample_run.page("run", 1, 100)
     pages = 0
-    with pytest.raises(RecordError, match="disk is full; the event_page document is safe: No sp"):
+
+    def fill():
+        nonlocal pages
         while True:
             pages += 1
-            journal.append("event_page", sample_run.page("run", 1, 100))
+            journal.append("event_page", page)
+
+    with pytest.raises(RecordError, match="disk is full; the event_page document is safe: No sp"):
+        fill()
     assert pages > 10
     assert journal.acknowledged == journal.written == pages
     journal.append("event_page", sample_run.page("run", 1, 100))  # the engine's last collection
