@@ -227,6 +227,11 @@ class Engine(RunEngine):
             await asyncio.sleep(0)
         await super()._request_pause_coro(defer)
 
+    async def _stop_coro(self) -> Any:
+        """End the run as a success, and say in the stop document that a person did."""
+        self._reason = self._reason or "stopped"
+        return await super()._stop_coro()
+
     def interrupt(self, *, abort: bool, reason: str) -> None:
         """Ask for a pause or an abort from a signal handler or another thread; never blocks."""
 
@@ -267,6 +272,8 @@ class Signals:
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                    continue  # started by nohup: the run outlives its terminal
                 self._former[number] = signal.signal(number, self._handle)
         return self
 
@@ -306,5 +313,4 @@ The plan is paused and the cell is at rest. What next?
     bench.resume()          go on where it stood
     bench.stop()            end the run here; it counts as a success
     bench.abort()           end the run here; it counts as aborted
-    bench.image_now()       take one frame on resuming
 """

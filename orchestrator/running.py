@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import IO, Any
+from typing import IO, Any, Literal
+
+from bluesky.utils import RunEngineInterrupted
 
 from devices.clock import monotonic
 from orchestrator.bench import Bench
@@ -27,6 +29,10 @@ PACKAGES = (
     "tiled",
 )
 """Distributions whose versions every start document names."""
+
+
+Decision = Literal["resume", "stop", "abort"]
+"""What to do with a paused run; ``stop`` ends it here as a success."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ def run_experiment(
     bench: Bench,
     *,
     speak: IO[str],
-    on_pause: Callable[[Bench], bool] | None = None,
+    on_pause: Callable[[Bench], Decision] | None = None,
 ) -> RunResult:
     """Run an experiment to its end on an open bench.
 
@@ -100,11 +106,12 @@ def run_experiment(
         experiment: The validated file.
         bench: Open, with the experiment's sample on it if it is simulated.
         speak: Where bluesky's own messages go.
-        on_pause: Asked when the run is paused; true goes on, false aborts. None aborts.
+        on_pause: Asked what to do each time the run is paused. None aborts.
 
     Raises:
         RecordError: The disk is too full.
         DeviceError: An instrument failed; the cell is off.
+        KeyboardInterrupt: It was interrupted before the run began; there is nothing to keep.
     """
     check_disk(experiment, bench.data)
     began_s = monotonic()
@@ -115,13 +122,18 @@ def run_experiment(
         with redirect_stdout(speak):
             bench.RE.run(plan)
             while str(bench.RE.state) == "paused":
-                if on_pause is not None and on_pause(bench):
-                    bench.resume()
-                else:
-                    bench.abort()
+                _carry_out("abort" if on_pause is None else on_pause(bench), bench)
     finally:
         bench.RE.unsubscribe(token)
+    if not stops:
+        raise KeyboardInterrupt
     return _result(bench, stops[-1], monotonic() - began_s)
+
+
+def _carry_out(decision: Decision, bench: Bench) -> None:
+    act = {"resume": bench.resume, "stop": bench.stop, "abort": bench.abort}[decision]
+    with suppress(RunEngineInterrupted):  # paused or aborted again: the engine's state says which
+        act()
 
 
 def _result(bench: Bench, stop: Mapping[str, Any], wall_s: float) -> RunResult:

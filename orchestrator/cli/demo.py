@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 from pathlib import Path
 
-from orchestrator.bench import open_bench
-from orchestrator.cli.output import Output
-from orchestrator.cli.run import code, finish, simulate_as, watched
-from orchestrator.experiment import load_experiment
-from orchestrator.experiment.templates import example_path
+from orchestrator.cli.output import Output, short
 
 HELP = "the in situ MRI experiment on the simulated bench, its report, and what to try next"
+
+_BENCH = "sim-mri"
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -21,29 +21,39 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Run the demo; returns the exit code."""
+    from orchestrator.cli.attended import code, finish, watched  # keep `--help` fast
+    from orchestrator.experiment import load_experiment
+    from orchestrator.experiment.templates import example_path
+    from orchestrator.profile.loading import load_profile
+
     path = example_path("in_situ_mri")
-    experiment = load_experiment(path, bench="sim-mri")
-    out.line("Liu et al., Nature Materials 2025, Fig. 4, on a SIMULATED bench in virtual time:")
-    out.line("a Li/LLZO/Li cell is cycled at 0.1 mA/cm2 until it shorts, while 7Li MRI frames of")
-    out.line(f"4.4 h each are taken back to back. The experiment file is {_shown(path)}\n")
-    with open_bench("sim-mri", data=args.data, sample=simulate_as(experiment)) as bench:
-        result = watched(experiment, bench, out)
+    experiment = load_experiment(path, bench=_BENCH)
+    out.line(_WHAT.format(path=short(path)))
+    result = watched(experiment, load_profile(_BENCH), args, out)
     finish(result, out, report=True)
-    out.line(_NEXT.format(path=_shown(path), data=args.data))
+    option = "" if args.data == _default_data() else f" --data {shlex.quote(short(args.data))}"
+    out.line(_NEXT.format(data=option))
     return code(result)
 
 
-def _shown(path: Path) -> str:
-    """A path as short as it can be written from here."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+def _default_data() -> Path:
+    return Path(os.environ.get("OPERANDO_DATA", "operando-data"))
 
+
+_WHAT = """\
+Liu et al., Nature Materials 2025, Fig. 4, on a SIMULATED bench in virtual time:
+a Li/LLZO/Li cell is cycled at 0.1 mA/cm2 until it shorts, while 7Li MRI frames
+of 4.4 h each are taken back to back. The experiment file is
+{path}
+"""
 
 _NEXT = """
 Try next:
-  operando show -1 --data {data}         what was recorded
-  operando new --like in_situ_mri my.yaml && operando run my.yaml
-  operando shell --bench sim-mri         IPython with RE, bench, db and the devices
+  operando show -1{data}
+      what was recorded
+  operando new --like in_situ_mri my.yaml
+  operando run my.yaml{data}
+      your own experiment, from a commented file
+  operando shell --bench sim-mri{data}
+      IPython with RE, bench, db and the devices; db[-1] is this run
 """

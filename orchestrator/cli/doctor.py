@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from devices.clock import monotonic, wall_time
-from orchestrator.bench import open_bench
 from orchestrator.cli.output import Output
-from orchestrator.running import PACKAGES
 
 HELP = "check environment, package names, disk, clocks and, with --bench, every instrument"
 
@@ -61,6 +59,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
 
 def _environment() -> Iterator[Finding]:
+    from orchestrator.running import PACKAGES  # keep `--help` fast
+
     python = ".".join(str(part) for part in sys.version_info[:3])
     fit: Verdict = "ok" if sys.version_info >= (3, 11) else "wrong"
     yield Finding("python", fit, f"{python} (3.11 or newer is needed)")
@@ -109,6 +109,8 @@ def _clocks() -> Iterator[Finding]:
 
 
 def _instruments(bench_name: str, data: Path) -> Iterator[Finding]:
+    from orchestrator.bench import open_bench
+
     with open_bench(bench_name, data=data) as bench:
         for who, link in bench.links.items():
             identity = link.identity

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+from orchestrator.cli.interrupts import ending_in_order
 from orchestrator.cli.output import Output
 
 VERBS = (
@@ -44,12 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         progress=not args.no_progress,
     )
     try:
-        return int(args.module.run(args, out))
+        with ending_in_order():
+            return int(args.module.run(args, out))
     except KeyboardInterrupt:
         out.error("operando: interrupted")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # the reader went away: nothing more can be said
+        # the reader went away: what is left to say, at exit too, has nowhere to go
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 - the one place that turns errors into exit codes
         return _explain(error, out)

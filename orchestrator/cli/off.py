@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from devices.errors import InstrumentFault
-from orchestrator.bench import open_bench
 from orchestrator.cli.output import Output
 
 HELP = "switch everything on a bench off now, verified by read-back"
@@ -18,6 +16,9 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Switch off; needs neither engine state, store nor scheduler."""
+    from devices.errors import InstrumentFault  # keep `--help` fast
+    from orchestrator.bench import open_bench
+
     with open_bench(args.bench, data=args.data) as bench:
         unsafe = bench.off()
         names = sorted(bench.devices)

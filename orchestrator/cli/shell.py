@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from orchestrator.bench import open_bench
+from orchestrator.cli.interrupts import ending_in_order
 from orchestrator.cli.output import Output
-from orchestrator.session import namespace
+
+if TYPE_CHECKING:
+    from orchestrator.bench import Bench
 
 HELP = "IPython with RE, bench, cat, db, bp, bps, plans and the devices by name"
+
+_EXIT_INTERRUPTED = 130
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -26,23 +32,55 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Open the bench, hand it to IPython, close it when the session ends."""
-    import IPython
-    from traitlets.config import Config
-
+    from orchestrator.bench import open_bench  # keep `--help` fast
     from orchestrator.errors import ProfileError
 
     if not args.bench:
         raise ProfileError("shell", "no bench named", remedy="use --bench or $OPERANDO_BENCH")
     with open_bench(args.bench, data=args.data, real_time=args.real_time) as bench:
         bench.say = out.line
-        names = namespace(bench)
-        out.line(f"{bench!r}\n")
-        out.line(f"Names: {', '.join(names)}. Devices are off until a plan switches them on.")
-        if bench.clock.simulated:
-            out.line("SIMULATED bench in virtual time: time passes while a plan runs, or with")
-            out.line("bench.wait(seconds); at the prompt it stands still.")
-        config = Config()
-        config.TerminalInteractiveShell.confirm_exit = False
-        config.TerminalIPythonApp.display_banner = False
-        IPython.start_ipython(argv=[], user_ns=names, config=config)
+        _session(bench, out)
+    out.line(f"{args.bench}: off and closed")
     return 0
+
+
+def _session(bench: Bench, out: Output) -> None:
+    """IPython until the user leaves, the terminal is gone or a signal ends it."""
+    from IPython.terminal.ipapp import TerminalIPythonApp
+    from traitlets.config import Config
+
+    from orchestrator.session import namespace
+
+    names = namespace(bench)
+    out.line(f"{bench!r}\n")
+    out.line(_greeting(bench, names))
+    config = Config()
+    config.TerminalInteractiveShell.confirm_exit = False
+    config.TerminalIPythonApp.display_banner = False
+    app: Any = TerminalIPythonApp.instance(config=config, user_ns=names)
+    app.initialize([])
+
+    def leave() -> NoReturn:
+        app.shell.ask_exit()
+        raise SystemExit(_EXIT_INTERRUPTED)
+
+    def leave_if_ended() -> None:
+        if bench.RE.signalled in (signal.SIGTERM, signal.SIGHUP):  # it came while a plan ran
+            app.shell.ask_exit()
+
+    app.shell.events.register("post_run_cell", lambda _result: leave_if_ended())
+    with ending_in_order(leave):
+        app.start()
+
+
+def _greeting(bench: Bench, names: dict[str, Any]) -> str:
+    lines = [
+        f"Names: {', '.join(names)}",
+        "Try: bench   plans.<Tab>   RE(bp.count([mri]))   db[-1].table('mri')",
+    ]
+    if bench.clock.simulated:
+        lines += [
+            "SIMULATED bench in virtual time: time passes while a plan runs, or with",
+            "bench.wait(seconds); at the prompt it stands still.",
+        ]
+    return "\n".join(lines)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sysconfig
 from pathlib import Path
 
-import orchestrator
 from orchestrator.errors import ExperimentError
 from orchestrator.inputs.problems import name_remedy, printable
 
@@ -21,7 +20,7 @@ def example_folder() -> Path:
     Raises:
         ExperimentError: They are in neither place.
     """
-    checkout = Path(orchestrator.__file__).parent.parent
+    checkout = Path(__file__).parents[2]
     installed = Path(sysconfig.get_path("data")) / "share" / "operando"
     for root in (checkout, installed):
         if (root / "examples" / f"in_situ_mri{SUFFIX}").is_file():

@@ -1,0 +1,110 @@
+"""A run with a person beside it: progress, the question at a pause, and what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from orchestrator.bench import Bench, open_bench
+from orchestrator.cli.output import Output, short
+from orchestrator.cli.progress import Drawing, shown, span
+from orchestrator.experiment import Experiment
+from orchestrator.profile.models import BenchProfile
+from orchestrator.running import Decision, RunResult, run_experiment
+
+_QUESTION = "r: resume   s: stop here, counts as a success   a: abort"
+_DECISIONS: dict[str, Decision] = {"r": "resume", "s": "stop", "a": "abort"}
+_EXIT_SAFE_STATE, _EXIT_INTERRUPTED = 4, 130
+
+
+def watched(
+    experiment: Experiment,
+    profile: BenchProfile,
+    args: argparse.Namespace,
+    out: Output,
+    *,
+    real_time: bool = False,
+) -> RunResult:
+    """Run with a progress line, asking a person at a terminal what to do on a pause.
+
+    Args:
+        experiment: The validated file.
+        profile: The bench to run it on.
+        args: The verb's arguments, of which the data directory is used.
+        out: Where to speak.
+        real_time: Put a simulated bench on the system's clock.
+    """
+    recipe = experiment.sample.simulate_as
+    sample: dict[str, Any] | None = None if recipe is None else recipe.model_dump()
+    with open_bench(profile, data=args.data, sample=sample, real_time=real_time) as bench:
+        attended = sys.stdin.isatty()
+        bench.RE.attended = attended
+        with ExitStack() as stack:
+            # bluesky's own messages, which the progress line replaces
+            nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+            drawing = stack.enter_context(shown(bench, experiment, out))
+            return run_experiment(
+                experiment,
+                bench,
+                speak=out.stderr if out.verbosity > 0 else nowhere,
+                on_pause=(lambda paused: _decide(paused, drawing, out)) if attended else None,
+            )
+
+
+def finish(result: RunResult, out: Output, *, report: bool) -> None:
+    """Say what came of it, and write the report."""
+    frames = sum(result.frames.values())
+    records = result.events.get("echem", 0)
+    out.line(
+        f"{result.stop_reason} at {span(result.stopped_at_s)}: {records} records, "
+        f"{frames} frames, {result.throughput_mah:.4g} mAh moved"
+    )
+    said = f"run {result.uid[:8]} is in {short(Path(result.data))}"
+    out.line(f"{said}; it took {span(result.wall_s)} of real time")
+    value = asdict(result)
+    if report:
+        page = written_report(Path(result.data), result.uid)
+        value["report"] = str(page)
+        out.line(f"report: {short(page)}")
+    out.result(value)
+
+
+def written_report(data: Path, uid: str) -> Path:
+    """Write a run's report into the data directory; returns the page."""
+    from orchestrator.records.directory import DataDirectory  # matplotlib loads only now
+    from orchestrator.records.runs import load_run
+    from orchestrator.report import write_report
+
+    directory = DataDirectory(data)
+    return write_report(load_run(directory.journal(uid)), directory.report(uid).parent)
+
+
+def code(result: RunResult) -> int:
+    """Exit code of a run."""
+    if result.exit_status != "success":
+        return _EXIT_INTERRUPTED
+    return _EXIT_SAFE_STATE if result.stop_reason in ("limit", "interlock") else 0
+
+
+def _decide(bench: Bench, drawing: Drawing, out: Output) -> Decision:
+    """Ask at the terminal; Ctrl-C, a hang-up or the end of input abort."""
+    with drawing.suspended():
+        elapsed = span(bench.live.snapshot().elapsed_s)
+        out.prompt(f"\npaused at {elapsed}; the cell is off.\n{_QUESTION}\n")
+        while True:
+            out.prompt("> ")
+            try:
+                answer = sys.stdin.readline()
+            except KeyboardInterrupt:
+                return "abort"
+            if not answer:
+                return "abort"
+            decision = _DECISIONS.get(answer.strip().lower()[:1])
+            if decision is not None:
+                return decision
+            out.prompt(f"{_QUESTION}\n")
