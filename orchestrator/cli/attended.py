@@ -65,7 +65,7 @@ def finish(result: RunResult, out: Output, *, report: bool) -> None:
         f"{frames} frames, {result.throughput_mah:.4g} mAh moved"
     )
     said = f"run {result.uid[:8]} is in {short(Path(result.data))}"
-    out.line(f"{said}; it took {span(result.wall_s)} of real time")
+    out.line(f"{said}; it took {result.wall_s:.1f} s of real time")
     value = asdict(result)
     if report:
         page = written_report(Path(result.data), result.uid)

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from orchestrator.cli.interrupts import ending_in_order
 from orchestrator.cli.output import Output
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; None takes those of the process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    verb = next((word for word in arguments if not word.startswith("-")), None)
+    verb = _verb(arguments)
     try:
         args = _parser(verb).parse_args(arguments)
     except SystemExit as stop:  # argparse: 0 after --help, 2 after a bad option
@@ -98,30 +99,55 @@ def _parser(verb: str | None) -> argparse.ArgumentParser:
         description="Runs operando experiments: electrochemistry and imaging on one clock.",
         epilog="`operando VERB --help` says more. Start with `operando demo`.",
     )
-    commands = parser.add_subparsers(dest="verb", metavar="VERB")
+    _common(parser, after_verb=False)
+    commands = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs", prog="operando")
     for name in VERBS:
         module = _module(name) if verb in (name, None) else None
         text = getattr(module, "HELP", "")
         sub = commands.add_parser(name, help=text, description=text)
-        _common(sub)
+        _common(sub, after_verb=True)
         if module is not None:
             module.register(sub)
             sub.set_defaults(module=module)
     return parser
 
 
+def _verb(arguments: Sequence[str]) -> str | None:
+    """The verb: the first word that is neither an option nor the data directory's name."""
+    words = iter(arguments)
+    for word in words:
+        if word == "--data":
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return None
+
+
 def _module(name: str) -> ModuleType:
     return importlib.import_module(f"orchestrator.cli.{name}")
 
 
-def _common(parser: argparse.ArgumentParser) -> None:
+def _common(parser: argparse.ArgumentParser, *, after_verb: bool) -> None:
+    """Options that every verb takes, before or after its name."""
+
+    def default(value: Any) -> Any:
+        return argparse.SUPPRESS if after_verb else value  # what stood before the verb stays
+
     parser.add_argument(
         "--data",
         type=Path,
-        default=Path(os.environ.get("OPERANDO_DATA", "operando-data")),
+        metavar="DIR",
+        default=default(Path(os.environ.get("OPERANDO_DATA", "operando-data"))),
         help="data directory (default $OPERANDO_DATA, else ./operando-data)",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="more; -vv tracebacks")
-    parser.add_argument("-q", "--quiet", action="store_true", help="errors only")
-    parser.add_argument("--no-progress", action="store_true", help="no live progress line")
+    options: tuple[tuple[str, str, bool, str], ...] = (
+        ("-q", "--quiet", False, "errors only"),
+        ("", "--no-progress", False, "no live progress line"),
+        ("", "--json", False, "one JSON object on stdout, everything else on stderr"),
+    )
+    for letter, name, off, text in options:
+        names = [one for one in (letter, name) if one]
+        parser.add_argument(*names, action="store_true", default=default(off), help=text)
+    parser.add_argument(
+        "-v", "--verbose", action="count", default=default(0), help="more; -vv tracebacks"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from orchestrator.cli.output import Output
+from orchestrator.cli.output import Output, counted
 
 if TYPE_CHECKING:
     from orchestrator.records.recovery import Recovery
@@ -34,9 +34,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
     uploaded = None
     if not args.no_store and any(not one.live for one in found):
         uploaded = rebuild_store(args.data, say=out.line)
-        out.line(f"catalogue: {uploaded} runs")
+        out.line(f"catalogue: {counted(uploaded)}")
     changed = sum(one.changed for one in found)
-    out.line(f"{len(found)} runs, {changed} recovered now, {len(failed)} with losses")
+    out.line(f"{counted(len(found))}, {changed} recovered now, {len(failed)} with losses")
     out.result({"runs": [one.as_dict() for one in found], "uploaded": uploaded})
     return _EXIT_RECORDS if failed else 0
 

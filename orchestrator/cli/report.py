@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from orchestrator.cli.output import Output
+from orchestrator.cli.output import Output, short
 
 HELP = "write a run's report: one HTML page and its figures"
 
@@ -28,6 +28,6 @@ def run(args: argparse.Namespace, out: Output) -> int:
     directory = args.to or DataDirectory(args.data).report(loaded.uid).parent
     page = write_report(loaded, directory)
     figures = sorted(str(path) for path in directory.glob("*.png"))
-    out.line(f"report: {page}")
+    out.line(f"report: {short(page)}")
     out.result({"uid": loaded.uid, "report": str(page), "figures": figures})
     return 0

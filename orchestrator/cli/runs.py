@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.output import Output
@@ -12,7 +14,10 @@ if TYPE_CHECKING:
 
 HELP = "list the runs of a data directory"
 
-_COLUMNS = ("uid", "began", "state", "reason", "sample", "plan", "events", "simulated")
+_COLUMNS = ("uid", "began", "ended", "sample", "plan", "events", "")
+_MAY_SHRINK = (2, 3, 4)
+_NARROWEST = 8
+_SIDE_STREAMS = ("events", "interruptions")
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -32,19 +37,45 @@ def run(args: argparse.Namespace, out: Output) -> int:
         out.line(f"no runs in {args.data}; `operando demo` makes one")
     else:
         rows = [_COLUMNS, *(_row(one) for one in shown)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        columns = shutil.get_terminal_size().columns if out.people.isatty() else None
+        widths, gap = _layout(rows, columns)
         for row in rows:
-            padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            out.line("  ".join(padded).rstrip())
+            padded = (_cut(cell, width) for cell, width in zip(row, widths, strict=True))
+            out.line(gap.join(padded).rstrip())
     out.result({"data": str(args.data), "runs": [one.as_dict() for one in shown]})
     return 0
 
 
 def _row(one: RunSummary) -> tuple[str, ...]:
-    events = ", ".join(f"{count} {stream}" for stream, count in one.events.items())
-    simulated = {True: "yes", False: "no", None: "?"}[one.simulated]
-    cells = (one.uid[:8], one.began, one.state, one.reason, one.sample, one.plan_name, events)
-    return (*(_harmless(cell) for cell in cells), simulated)
+    events = " ".join(
+        f"{count} {stream}" for stream, count in one.events.items() if stream not in _SIDE_STREAMS
+    )
+    ended = one.reason or one.state if one.state == "success" else f"{one.state} {one.reason}"
+    kind = {True: "SIM", False: "", None: "?"}[one.simulated]
+    began = one.began[:16].replace("T", " ")
+    cells = (one.uid[:8], began, ended.strip(), one.sample, one.plan_name, events)
+    return (*(_harmless(cell) for cell in cells), kind)
+
+
+def _layout(rows: Sequence[Sequence[str]], columns: int | None) -> tuple[list[int], str]:
+    """Widths of the columns and what is between them.
+
+    On a terminal the gaps give way first, then the widest of the free texts until all fits.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    gaps = len(widths) - 1
+    if columns is None or sum(widths) + 2 * gaps <= columns:
+        return widths, "  "
+    while sum(widths) + gaps > columns:
+        widest = max(_MAY_SHRINK, key=lambda index: widths[index])
+        if widths[widest] <= _NARROWEST:
+            break
+        widths[widest] -= 1
+    return widths, " "
+
+
+def _cut(cell: str, width: int) -> str:
+    return cell.ljust(width) if len(cell) <= width else cell[: width - 1] + "…"
 
 
 def _harmless(text: str) -> str:

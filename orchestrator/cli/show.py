@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from orchestrator.cli.output import Output
+from orchestrator.cli.output import Output, short
 
 if TYPE_CHECKING:
     from orchestrator.records.runs import Run
 
 HELP = "show what one run holds: streams, columns, frames, damage"
+
+
+_UNIX_S = 1e9
+"""Seconds beyond which a column holds moments, not durations: 2001-09-09."""
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -76,17 +82,33 @@ def _frames(loaded: Run, stream: str) -> dict[str, Any]:
     return {"count": len(reader), "shape": list(reader.shape[1:]), "file": str(reader.path)}
 
 
+def _range(column: dict[str, Any]) -> str:
+    """Lowest to highest value; moments as dates."""
+    low, high, units = column["min"], column["max"], column["units"]
+    if low is None:
+        return str(units)
+    if units == "s" and low >= _UNIX_S:
+        began, ended = (datetime.fromtimestamp(t_s, UTC) for t_s in (low, high))
+        return f"{began:%Y-%m-%d %H:%M:%S} to {ended:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{low:.6g} to {high:.6g} {units}"
+
+
 def _tell(value: dict[str, Any], out: Output) -> None:
     out.line(f"run {value['uid']}: {value['state']} {value['reason']}".rstrip())
     out.line(f"  {value['plan_name']} on {value['sample']}, began {value['began']}")
     for name, stream in value["streams"].items():
-        out.line(f"  stream {name}: {stream['rows']} events")
+        if not stream["rows"]:
+            continue
+        out.line(f"  stream {name}: {stream['rows']} event{'' if stream['rows'] == 1 else 's'}")
         for key, column in stream["columns"].items():
-            span = "" if column["min"] is None else f"{column['min']:.6g} to {column['max']:.6g} "
-            out.line(f"    {key}: {span}{column['units']}".rstrip(" :"))
+            out.line(f"    {key}: {_range(column)}".rstrip(" :"))
     for name, frames in value["frames"].items():
-        where = frames.get("error") or f"{frames['shape']} in {frames['file']}"
-        out.line(f"  frames of {name}: {frames['count']}, {where}")
+        if "error" in frames:
+            out.line(f"  frames of {name}: {frames['error']}")
+            continue
+        shape = " x ".join(str(length) for length in frames["shape"])
+        out.line(f"  frames of {name}: {frames['count']} of {shape}, in")
+        out.line(f"    {short(Path(frames['file']))}")
     for damaged in value["damaged_lines"]:
         out.line(f"  damaged: line {damaged['line']}: {damaged['reason']}")
     if value["missing_documents"]:

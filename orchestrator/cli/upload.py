@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from orchestrator.cli.output import Output
+from orchestrator.cli.output import Output, counted
 
 HELP = "bring every finished run into the catalogue (Tiled) now"
 
@@ -23,6 +23,6 @@ def run(args: argparse.Namespace, out: Output) -> int:
     with open_store(args.data, say=out.line) as store:
         store.wait_uploaded(timeout_s=args.timeout)
         uids = list(store.cat)
-    out.line(f"catalogue: {len(uids)} runs")
+    out.line(f"catalogue: {counted(len(uids))}")
     out.result({"data": str(args.data), "runs": uids})
     return 0
