@@ -32,14 +32,20 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Open the bench, hand it to IPython, close it when the session ends."""
-    from orchestrator.bench import open_bench  # keep `--help` fast
-    from orchestrator.errors import ProfileError
+    from orchestrator.errors import ProfileError  # keep `--help` fast
 
     if not args.bench:
         raise ProfileError("shell", "no bench named", remedy="use --bench or $OPERANDO_BENCH")
+    from devices.errors import InstrumentFault
+    from orchestrator.bench import open_bench
+
     with open_bench(args.bench, data=args.data, real_time=args.real_time) as bench:
         bench.say = out.line
         _session(bench, out)
+    if bench.RE.unsafe:
+        raise InstrumentFault(
+            ", ".join(bench.RE.unsafe), "not known to be off", remedy="disconnect the cell by hand"
+        )
     out.line(f"{args.bench}: off and closed")
     return 0
 

@@ -7,15 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from orchestrator.cli.output import Output, short
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from orchestrator.records.runs import Run
 
 HELP = "show what one run holds: streams, columns, frames, damage"
-
 
 _UNIX_S = 1e9
 """Seconds beyond which a column holds moments, not durations: 2001-09-09."""
@@ -64,6 +63,8 @@ def _stream(loaded: Run, name: str) -> dict[str, Any]:
 
 def _span(values: np.ndarray[Any, Any]) -> dict[str, Any]:
     """Lowest and highest finite value of a column of numbers."""
+    import numpy as np  # keep `--help` fast
+
     if values.dtype.kind not in "fiub":
         return {"min": None, "max": None}
     finite = values[np.isfinite(values)]
