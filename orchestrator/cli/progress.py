@@ -74,7 +74,7 @@ def _voltage(value_v: float | None) -> str:
 def _current(value_ma: float | None) -> str:
     if value_ma is None:
         return "--"
-    return f"{value_ma:+.4g} mA" if abs(value_ma) >= 10.0 else f"{value_ma:+.4f} mA"
+    return f"{value_ma:+.1f} mA" if abs(value_ma) >= 10.0 else f"{value_ma:+.4f} mA"
 
 
 class Drawing:
