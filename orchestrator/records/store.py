@@ -35,6 +35,7 @@ from orchestrator.records.uploads import (
     api_key_file,
     read_uploads,
     server_lock,
+    server_url,
     uploader_lock,
     uploads_file,
     users_lock,
@@ -85,6 +86,7 @@ class Store:
         self._say = say or _silent
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._client: Any = None
+        self._url = ""
         directory.store.mkdir(parents=True, exist_ok=True)
         self._users = Users(users_lock(directory))
         self._users.join(_JOIN_TIMEOUT_S)
@@ -195,13 +197,13 @@ class Store:
         """Tiled's client; waits for the server to start."""
         from orchestrator.records.uploader import connect
 
-        if self._client is not None and is_locked(server_lock(self._directory)):
-            return self._client
         deadline_s, told = monotonic() + START_TIMEOUT_S, False
         while True:
             self._ensure()
             with contextlib.suppress(OSError, httpx.TransportError):
-                self._client = connect(self._directory)
+                url = server_url(self._directory)
+                if self._client is None or self._url != url:
+                    self._client, self._url = connect(self._directory), url
                 return self._client
             if monotonic() > deadline_s:
                 raise self._failed("server", f"does not answer within {START_TIMEOUT_S:g} s")

@@ -1,16 +1,19 @@
 """A run's documents on their way into Tiled, whole columns at a time.
 
 bluesky-tiled-plugins writes a run event by event: 2,000 records a second on a busy machine. Its
-writer is used here for everything but scalar events, whose columns are gathered and appended as
-Arrow tables of the types that the descriptor declares, so that a column that begins with whole
-numbers does not refuse a fraction later.
+writer is used here for everything but events, whose columns are gathered and appended as Arrow
+tables of the types that the descriptor declares, so that a column that begins with whole numbers
+does not refuse a fraction later. SQLite has no arrays: in the catalogue's tables an array is its
+JSON text; `runs.load_run` gives it as it was.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -27,6 +30,7 @@ _TYPES: Mapping[str, Any] = {
     "integer": pa.int64(),
     "boolean": pa.bool_(),
     "string": pa.string(),
+    "array": pa.string(),
 }
 
 
@@ -51,13 +55,11 @@ class RunUpload(_RunWriter):  # the only class that takes one run, pinned and te
     def __call__(self, name: str, doc: dict[str, Any], validate: bool = False) -> Any:  # noqa: FBT001, FBT002 - DocumentRouter's signature
         """Take a document; the writer may change it, so it gets its own copy if it is small."""
         taken = doc if name in ("event", "event_page") else copy.deepcopy(doc)
-        with warnings.catch_warnings():
-            # "concat" is what other readers of these documents know; see the design's frames
-            warnings.filterwarnings("ignore", message=".*join_method='concat'.*")
+        with _quiet():
             return super().__call__(name, taken, validate)
 
     def descriptor(self, doc: dict[str, Any]) -> None:
-        """Make the stream, and remember its columns' types if all of them are scalars."""
+        """Make the stream, and remember its columns' types."""
         for keys in (doc["data_keys"], *_configured(doc)):
             for described in keys.values():
                 described.setdefault("dtype_numpy", JSON_TO_NUMPY_DTYPE[described["dtype"]])
@@ -65,37 +67,22 @@ class RunUpload(_RunWriter):  # the only class that takes one run, pinned and te
             for key in keys:
                 doc["data_keys"][key]["object_name"] = device
         inside = {k: d for k, d in doc["data_keys"].items() if "external" not in d}
-        if all(described["dtype"] in _TYPES for described in inside.values()):
-            self._schemas[doc["uid"]] = {
-                "seq_num": pa.int64(),
-                "time": pa.float64(),
-                **{key: _TYPES[described["dtype"]] for key, described in inside.items()},
-                **{f"ts_{key}": pa.float64() for key in inside},
-            }
+        self._schemas[doc["uid"]] = {
+            "seq_num": pa.int64(),
+            "time": pa.float64(),
+            **{key: _TYPES[described["dtype"]] for key, described in inside.items()},
+            **{f"ts_{key}": pa.float64() for key in inside},
+        }
         super().descriptor(doc)
 
     def event(self, doc: dict[str, Any]) -> None:
-        """Gather an event; events with arrays go the writer's own way."""
-        if doc["descriptor"] not in self._desc_nodes:
-            self.orphans += 1
-            return
-        if doc["descriptor"] not in self._schemas:
-            inside = {k: v for k, v in doc["data"].items() if not self._is_external(k)}
-            stamps = {k: doc["timestamps"][k] for k in inside}
-            super().event({**doc, "data": inside, "timestamps": stamps})
-            return
+        """Gather an event."""
         one = {key: [value] for key, value in doc["data"].items()}
         stamps = {key: [value] for key, value in doc["timestamps"].items()}
         self._gather(doc["descriptor"], [doc["seq_num"]], [doc["time"]], one, stamps)
 
     def event_page(self, doc: dict[str, Any]) -> None:
         """Gather a page."""
-        if doc["descriptor"] not in self._desc_nodes:
-            self.orphans += len(doc["time"])
-            return
-        if doc["descriptor"] not in self._schemas:
-            super().event_page(doc)  # one event at a time
-            return
         page = (doc["seq_num"], doc["time"], doc["data"], doc["timestamps"])
         self._gather(doc["descriptor"], *page)
 
@@ -113,20 +100,14 @@ class RunUpload(_RunWriter):  # the only class that takes one run, pinned and te
             self._send(descriptor)
         datums = list(self._external_data_cache.values())
         self._external_data_cache.clear()
-        for datum in datums:
-            self._write_external_data(datum)
-        for stream, rows in self._internal_data_cache.items():
-            if rows:
-                self._write_internal_data(rows, desc_node=self._desc_nodes[stream])
-                rows.clear()
+        with _quiet():
+            for datum in datums:
+                self._write_external_data(datum)
 
     def stop(self, doc: dict[str, Any]) -> None:
         """Send the rest and close the run."""
         self.flush()
         super().stop(doc)
-
-    def _is_external(self, key: str) -> bool:
-        return "external" in self.data_keys.get(key, {})
 
     def _gather(
         self,
@@ -136,7 +117,10 @@ class RunUpload(_RunWriter):  # the only class that takes one run, pinned and te
         data: Mapping[str, Sequence[Any]],
         stamps: Mapping[str, Sequence[float]],
     ) -> None:
-        schema = self._schemas[descriptor]
+        schema = self._schemas.get(descriptor)
+        if schema is None:
+            self.orphans += len(times)
+            return
         columns = self._columns.setdefault(descriptor, {key: [] for key in schema})
         missing: list[Any] = [None] * len(times)
         for key, column in columns.items():
@@ -167,6 +151,14 @@ class RunUpload(_RunWriter):  # the only class that takes one run, pinned and te
         self._internal_tables[stream].append_partition(0, table)
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warning that "concat" is going out of use: other readers know nothing else."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*join_method='concat'.*")
+        yield
+
+
 def _configured(doc: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [device["data_keys"] for device in doc.get("configuration", {}).values()]
 
@@ -174,6 +166,8 @@ def _configured(doc: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _typed(values: list[Any], kind: Any) -> Any:
     """Values as an Arrow array of the declared type; what does not fit becomes null."""
     try:
+        if pa.types.is_integer(kind):
+            return pa.array(values).cast(kind)  # the other way would cut fractions off silently
         return pa.array(values, type=kind)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return pa.array([_fitting(value, kind) for value in values], type=kind)
@@ -183,8 +177,8 @@ def _fitting(value: Any, kind: Any) -> Any:
     if value is None:
         return None
     if pa.types.is_string(kind):
-        return str(value)
+        return json.dumps(value)
     try:
-        return pa.scalar(value, type=kind).as_py()
+        return pa.scalar(value).cast(kind).as_py()
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return float(value) if pa.types.is_floating(kind) and isinstance(value, int) else None

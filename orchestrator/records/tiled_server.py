@@ -17,6 +17,7 @@ import socket
 import sqlite3
 import sys
 import threading
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -37,23 +38,34 @@ _END_TIMEOUT_S = 3
 
 
 def import_tiled_server() -> None:
-    """Import Tiled's server where the package ``sparse`` is not installed.
+    """Import Tiled's server without two packages that it imports and that nothing here uses.
 
-    Tiled 0.2.20 imports it for two type annotations, and with it numba and LLVM (210 MB). A
-    placeholder stands in while those annotations are read, and is gone afterwards, so that Tiled
-    sees that there are no sparse arrays here (it asks `modules_available`).
+    Tiled 0.2.20 imports ``sparse`` for two type annotations, and with it numba and LLVM (210 MB),
+    and ``hdf5plugin`` for compression filters, which our files do not use. Placeholders stand in
+    while Tiled's modules are read and are gone afterwards, so that Tiled sees what is not here
+    (it asks `modules_available`). A package that is installed is used.
     """
-    if find_spec("sparse") is not None:
-        return
     import dask.array  # noqa: F401 - it tries to import sparse too and must see that it is absent
 
-    placeholder: Any = ModuleType("sparse")
-    placeholder.COO = type("COO", (), {})
-    sys.modules["sparse"] = placeholder
+    with _stand_in("sparse", COO=type("COO", (), {})):
+        import tiled.adapters.protocols
+    with _stand_in("hdf5plugin"):
+        import tiled.adapters.hdf5  # noqa: F401
+
+
+@contextlib.contextmanager
+def _stand_in(name: str, **attributes: Any) -> Iterator[None]:
+    """Let ``import name`` succeed although the package is not installed."""
+    if find_spec(name) is not None:
+        yield
+        return
+    placeholder: Any = ModuleType(name)
+    vars(placeholder).update(attributes)
+    sys.modules[name] = placeholder
     try:
-        import tiled.adapters.protocols  # noqa: F401
+        yield
     finally:
-        del sys.modules["sparse"]
+        del sys.modules[name]
 
 
 async def prepare_catalog(uri: str) -> bool:

@@ -7,7 +7,6 @@ first line, so that an upload that was cut short anywhere is repeated, never con
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import threading
@@ -28,8 +27,8 @@ from orchestrator.records.uploads import (
     INTERRUPTED,
     NO_START,
     Uploads,
-    address_file,
     api_key_file,
+    server_url,
     uploader_lock,
     uploads_file,
     users_lock,
@@ -43,6 +42,7 @@ FLUSH_EVERY_S = 5.0
 LOOK_EVERY_S = 0.2
 _ENTRIES_AT_ONCE = 50
 _RETRY_AFTER_S = 2.0
+_HEALTH_TIMEOUT_S = 5.0
 
 
 @dataclass
@@ -172,9 +172,11 @@ def connect(directory: DataDirectory) -> Any:
         OSError: No server has said where it is.
         httpx.TransportError: It does not answer.
     """
-    address = json.loads(address_file(directory).read_text())
+    url = server_url(directory)
     api_key = api_key_file(directory).read_text().strip()
-    return from_uri(f"{address['url']}/api/v1", api_key=api_key)
+    # one that is gone is known at once; Tiled's client would try for a minute
+    httpx.get(f"{url}/healthz", timeout=_HEALTH_TIMEOUT_S, trust_env=False)
+    return from_uri(f"{url}/api/v1", api_key=api_key)
 
 
 def upload_until(directory: DataDirectory, ended: threading.Event) -> None:

@@ -22,6 +22,15 @@ def address_file(directory: DataDirectory) -> Path:
     return directory.store / "server.json"
 
 
+def server_url(directory: DataDirectory) -> str:
+    """Where the server serves.
+
+    Raises:
+        OSError: No server has said so.
+    """
+    return str(orjson.loads(address_file(directory).read_bytes())["url"])
+
+
 def api_key_file(directory: DataDirectory) -> Path:
     """The key of the server, readable by its owner only."""
     return directory.store / "api_key"
