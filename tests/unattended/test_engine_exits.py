@@ -255,4 +255,4 @@ def test_documents_carry_the_experiments_time_only(cell_bench):
     for name, doc in engine.documents.all:
         walk(doc, name)
     kinds = {doc["name"] for doc in engine.documents.of("descriptor")}
-    assert kinds == {"echem", "interruptions"}
+    assert kinds == {"echem", "events", "interruptions"}
