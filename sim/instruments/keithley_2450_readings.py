@@ -165,5 +165,5 @@ class ReadingCommands:
         if self.format == "ASC":
             return ",".join(f"{value:.6E}" for value in chosen.ravel())
         kind = (">" if self._big else "<") + ("f8" if self.format == "REAL" else "f4")
-        with np.errstate(over="ignore"):  # a resistance near infinity becomes it in single precision
+        with np.errstate(over="ignore"):  # an infinite resistance, in short
             return b"#0" + chosen.astype(kind).tobytes()
