@@ -8,16 +8,14 @@ Policy = Literal["retry", "refuse", "abort", "pause", "safe_state"]
 """What supervision does by default: see docs/reference/errors.md."""
 
 
-class DeviceError(Exception):
-    """Root of the instrument layer's errors.
+class ExplainedError(Exception):
+    """An error that says who, what and the remedy; roots of the packages' errors derive from it.
 
     Args:
-        who: Device, link or field that speaks, for example ``"pstat"``.
+        who: Device, link, file, run or field that speaks, for example ``"pstat"``.
         what: What happened, with got and expected values and their units.
         remedy: What a person can do about it; shown in parentheses.
     """
-
-    policy: ClassVar[Policy] = "safe_state"
 
     def __init__(self, who: str, what: str, *, remedy: str) -> None:
         self.who, self.what, self.remedy = who, what, remedy
@@ -28,8 +26,14 @@ class DeviceError(Exception):
         return (_rebuild, (type(self), self.who, self.what, self.remedy))
 
 
-def _rebuild(kind: type[DeviceError], who: str, what: str, remedy: str) -> DeviceError:
+def _rebuild(kind: type[ExplainedError], who: str, what: str, remedy: str) -> ExplainedError:
     return kind(who, what, remedy=remedy)
+
+
+class DeviceError(ExplainedError):
+    """Root of the instrument layer's errors."""
+
+    policy: ClassVar[Policy] = "safe_state"
 
 
 class LinkError(DeviceError):
