@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from pymeasure.adapters import Adapter
 
-if TYPE_CHECKING:
-    from devices.link import Link
+
+class Connection(Protocol):
+    """What an adapter needs of a link; see `devices.link.Link`."""
+
+    @property
+    def connection(self) -> Any:
+        """PyVISA resource of the present connection."""
+        ...
+
+    @property
+    def resource(self) -> str:
+        """Resource string."""
+        ...
+
+    def write(self, command: str | bytes) -> None:
+        """Send a command at most once."""
+        ...
+
+    def read(self) -> str:
+        """Next reply."""
+        ...
+
+    def read_bytes(self, count: int = -1, *, break_on_termchar: bool = False) -> bytes:
+        """Next `count` bytes of a reply."""
+        ...
+
+    def distrust(self, trouble: str) -> None:
+        """Use the connection no more."""
+        ...
+
+    def close(self) -> None:
+        """Close the link."""
+        ...
 
 
 class LinkAdapter(Adapter):
@@ -21,7 +52,7 @@ class LinkAdapter(Adapter):
         link: The open link.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Connection) -> None:
         super().__init__()
         self.link = link
 
