@@ -92,6 +92,7 @@ class Engine(RunEngine):
         self.clock = clock
         self.attended = True
         self.signalled = 0
+        self._abort_wanted = ""
         self.unsafe: dict[str, str] = {}
         self._record = record
         self._energisers: dict[str, Energiser] = {}
@@ -237,14 +238,34 @@ class Engine(RunEngine):
 
         async def carry_out() -> None:
             try:
-                if abort:
+                if abort and str(self._state) not in ("pausing", "paused"):
                     await self._abort_coro(reason)
-                else:
+                elif not abort:
                     await self._request_pause_coro()
             except Exception as error:  # noqa: BLE001 - too late: the run has ended meanwhile
                 log.info("%s came too late: %s", reason, error)
 
+        if abort:
+            self._abort_wanted = reason
         self.loop.call_soon_threadsafe(lambda: self.loop.create_task(carry_out()))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a plan as `bluesky.RunEngine` does; an abort asked for during a pause is kept."""
+        return self._until_it_rests(super().__call__, *args, **kwargs)
+
+    def resume(self) -> Any:
+        """Go on with a paused plan; an abort asked for during a pause is kept."""
+        return self._until_it_rests(super().resume)
+
+    def _until_it_rests(self, go: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """A plan that is pausing cannot be aborted in that moment: do it once it has paused."""
+        self._abort_wanted = ""
+        try:
+            return go(*args, **kwargs)
+        except RunEngineInterrupted:
+            if self._abort_wanted and str(self._state) == "paused":
+                self.abort(self._abort_wanted)
+            raise
 
     def run(self, plan: Any, md: Mapping[str, Any] | None = None) -> Any:
         """Run a plan to its end; returns bluesky's result also when it was interrupted."""

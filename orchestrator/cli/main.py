@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from orchestrator.cli.interrupts import ending_in_order
+from orchestrator.cli.logs import logged
 from orchestrator.cli.output import Output
 
 VERBS = (
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         progress=not args.no_progress,
     )
     try:
-        with ending_in_order():
+        with ending_in_order(), logged(out):
             return int(args.module.run(args, out))
     except KeyboardInterrupt:
         out.error("operando: interrupted")
