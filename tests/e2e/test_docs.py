@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from devices.errors import ExplainedError
 from orchestrator.cli.main import VERBS, _parser, exit_code
 from orchestrator.profile.tables import drivers
 from orchestrator.records.runs import Run, find_run, load_run
@@ -261,7 +262,8 @@ def test_errors():
     classes = {}
     for module in ("devices.errors", "orchestrator.errors"):
         for key, value in vars(import_module(module)).items():
-            if isinstance(value, type) and issubclass(value, Exception):
+            if isinstance(value, type) and hasattr(value, "policy"):
+                assert issubclass(value, ExplainedError)
                 classes[key] = value
     assert set(listed) == set(classes)
     for key, kind in classes.items():
