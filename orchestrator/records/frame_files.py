@@ -46,13 +46,15 @@ def opened(path: Path) -> Iterator[h5py.File]:
     Raises:
         RecordError: It is none of these.
     """
+    who = f"frames {path.parent.name}/{path.name}"
+    if not path.is_file():
+        raise RecordError(who, f"is not there, expected {path}", remedy="bring the file back")
     try:
         file = _open(path)
     except OSError as error:
+        why = str(error).splitlines()[0][:120]
         raise RecordError(
-            f"frames {path.parent.name}/{path.name}",
-            f"cannot be opened: {str(error).splitlines()[0]}",
-            remedy="`operando recover` keeps what can be read",
+            who, f"cannot be opened: {why}", remedy="`operando recover` keeps what can be read"
         ) from error
     try:
         yield file
@@ -90,7 +92,7 @@ class FrameReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         with opened(path) as file:
-            self._shape = tuple(int(n) for n in _dataset(file, path).shape)
+            self._shape = tuple(int(n) for n in frames_of(file, path).shape)
             self.simulated = str(file["entry"].attrs.get("simulated", "unknown"))
 
     def __len__(self) -> int:
@@ -106,7 +108,7 @@ class FrameReader:
         if isinstance(index, int):
             index = range(len(self))[index]
         with opened(self.path) as file:
-            return np.asarray(_dataset(file, self.path)[index])
+            return np.asarray(frames_of(file, self.path)[index])
 
     def __iter__(self) -> Iterator[npt.NDArray[Any]]:
         return (self[k] for k in range(len(self)))
@@ -114,16 +116,31 @@ class FrameReader:
     def scalars(self) -> dict[str, npt.NDArray[np.float64]]:
         """Values beside the frames by dataset name, each of shape (frames,)."""
         with opened(self.path) as file:
-            group = _dataset(file, self.path).parent
+            group = frames_of(file, self.path).parent
             names = [name for name in group if name != "data"]
             return {name: np.asarray(group[name][: len(self)], dtype=float) for name in names}
 
 
-def _dataset(file: h5py.File, path: Path) -> Any:
-    if DATASET not in file:
-        raise RecordError(
-            f"frames {path.parent.name}/{path.name}",
-            f"has no {DATASET}",
-            remedy="it was not written by this program",
-        )
-    return file[DATASET]
+def frames_of(file: h5py.File, path: Path) -> Any:
+    """The dataset of frames in an open file.
+
+    Raises:
+        RecordError: There is none, or it is a way into another file.
+    """
+    place = ""
+    for name in DATASET.strip("/").split("/"):
+        place += f"/{name}"
+        if not isinstance(file.get(place, getlink=True), h5py.HardLink):
+            raise _foreign(path, f"has no {DATASET} of its own")
+    dataset = file[DATASET]
+    if dataset.is_virtual or dataset.external:
+        raise _foreign(path, f"keeps {DATASET} in another file")
+    return dataset
+
+
+def _foreign(path: Path, what: str) -> RecordError:
+    return RecordError(
+        f"frames {path.parent.name}/{path.name}",
+        what,
+        remedy="it was not written by this program",
+    )

@@ -20,7 +20,7 @@ import orjson
 from orchestrator.errors import RecordError
 from orchestrator.records.directory import DataDirectory, replace_durably, sync_directory
 from orchestrator.records.encoding import encode_line
-from orchestrator.records.frame_files import DATASET, is_marked_open, opened
+from orchestrator.records.frame_files import DATASET, frames_of, is_marked_open, opened
 from orchestrator.records.frames import lay_out
 from orchestrator.records.locks import FileLock
 from orchestrator.records.reading import BadLine, Entry, scan
@@ -241,7 +241,7 @@ def rewrite(path: Path, *, replace: Replace = replace_durably) -> int:
     """
     temporary = path.with_suffix(".recovering")
     with opened(path) as old, h5py.File(temporary, "w", libver="latest", locking=False) as new:
-        frames = old[DATASET]
+        frames = frames_of(old, path)
         group = frames.parent
         names = {
             str(dataset.attrs["operando_name"]): dataset

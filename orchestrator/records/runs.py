@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -85,7 +84,10 @@ class Run:
         keys = self.descriptors.get(stream, {}).get("data_keys", {})
         for key, described in keys.items():
             if "external" in described and key in self.resources:
-                return FrameReader(self._frame_file(stream, self.resources[key]))
+                # beside the journal, wherever the data directory is now: never where a journal
+                # that came from elsewhere says
+                directory = DataDirectory(self.path.parents[1])
+                return FrameReader(directory.frames(self.uid, stream))
         raise RecordError(
             f"run {self.uid[:8]}",
             f"stream {stream} has no frames, expected one of {self.streams_with_frames() or '-'}",
@@ -102,11 +104,6 @@ class Run:
                 for key, described in descriptor["data_keys"].items()
             )
         ]
-
-    def _frame_file(self, stream: str, resource: Mapping[str, Any]) -> Path:
-        """Where a frame file is, also after the data directory was moved."""
-        beside = DataDirectory(self.path.parents[1]).frames(self.uid, stream)
-        return beside if beside.exists() else Path(unquote(urlsplit(resource["uri"]).path))
 
 
 @dataclass

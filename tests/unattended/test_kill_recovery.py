@@ -236,7 +236,7 @@ def test_the_verb_says_what_it_did(killed, capsys):
     said = capsys.readouterr().out
     assert "run run: had no end and was closed" in said
     assert "frames rewritten: mri" in said
-    assert "1 runs, 1 recovered now, 0 with losses" in said
+    assert "1 recovered now, 0 with losses" in said
     assert main(["recover", "--data", str(killed), "--no-store"]) == 0
     assert "0 recovered now" in capsys.readouterr().out
 

@@ -213,5 +213,21 @@ def test_a_file_that_is_no_hdf5_is_an_error_of_ours(tmp_path):
         FrameReader(path)
     with h5py.File(path, "w") as file:
         file["other"] = 1
-    with pytest.raises(RecordError, match="has no /entry/data/data"):
+    with pytest.raises(RecordError, match="has no /entry/data/data of its own"):
+        FrameReader(path)
+
+
+def test_a_file_that_leads_into_another_is_refused(tmp_path):
+    secret, path = tmp_path / "secret.h5", tmp_path / "mri.h5"
+    with h5py.File(secret, "w") as file:
+        file["entry/data/data"] = np.ones((1, 2, 2))
+    with h5py.File(path, "w") as file:
+        file["entry"] = h5py.ExternalLink(str(secret), "/entry")
+    with pytest.raises(RecordError, match="has no /entry/data/data of its own"):
+        FrameReader(path)
+    layout = h5py.VirtualLayout((1, 2, 2))
+    layout[:] = h5py.VirtualSource(str(secret), "entry/data/data", (1, 2, 2))
+    with h5py.File(path, "w") as file:
+        file.create_group("entry/data").create_virtual_dataset("data", layout)
+    with pytest.raises(RecordError, match="keeps /entry/data/data in another file"):
         FrameReader(path)
