@@ -225,8 +225,8 @@ def test_a_file_that_leads_into_another_is_refused(tmp_path):
         file["entry"] = h5py.ExternalLink(str(secret), "/entry")
     with pytest.raises(RecordError, match="has no /entry/data/data of its own"):
         FrameReader(path)
-    layout = h5py.VirtualLayout((1, 2, 2))
-    layout[:] = h5py.VirtualSource(str(secret), "entry/data/data", (1, 2, 2))
+    layout = h5py.VirtualLayout((1, 2, 2), "f8")
+    layout[:] = h5py.VirtualSource(str(secret), "entry/data/data", shape=(1, 2, 2), dtype="f8")
     with h5py.File(path, "w") as file:
         file.create_group("entry/data").create_virtual_dataset("data", layout)
     with pytest.raises(RecordError, match="keeps /entry/data/data in another file"):
