@@ -12,6 +12,7 @@ from typing import IO, Any, Literal
 from bluesky.utils import RunEngineInterrupted
 
 from devices.clock import monotonic
+from devices.errors import InstrumentFault
 from orchestrator.bench import Bench
 from orchestrator.estimate import check_disk
 from orchestrator.experiment import Experiment
@@ -125,6 +126,13 @@ def run_experiment(
                 _carry_out("abort" if on_pause is None else on_pause(bench), bench)
     finally:
         bench.RE.unsubscribe(token)
+    if bench.RE.unsafe:
+        told = "; ".join(f"{name}: {why}" for name, why in bench.RE.unsafe.items())
+        raise InstrumentFault(
+            bench.profile.bench,
+            f"not known to be off: {told}",
+            remedy="disconnect the cell by hand",
+        )
     if not stops:
         raise KeyboardInterrupt
     return _result(bench, stops[-1], monotonic() - began_s)
@@ -139,7 +147,7 @@ def _carry_out(decision: Decision, bench: Bench) -> None:
 def _result(bench: Bench, stop: Mapping[str, Any], wall_s: float) -> RunResult:
     live = bench.live.snapshot()
     exit_status = str(stop["exit_status"])
-    reason = str(stop.get("reason") or "completed")
+    reason = str(stop.get("reason") or "stopped")  # a person's stop gives none
     return RunResult(
         uid=str(stop["run_start"]),
         exit_status=exit_status,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
 from bluesky import Msg
 from bluesky.utils import MsgGenerator
 from ophyd.status import Status
@@ -77,8 +78,9 @@ def run_protocol(
 
     The run must be open and the devices staged. Steps, frames and conditions are waited for
     together; records become pages of the stream ``echem`` at most `journal_every_s` apart, and
-    each frame an event of its device's stream. On every way out the cell is off. May be paused
-    at any message: nothing is repeated, since the caller runs it with ``rewindable`` False.
+    each frame an event of its device's stream. On every way out the cell is off and its last
+    records are in the stream. May be paused at any message: nothing is repeated, since the caller
+    runs it with ``rewindable`` False.
 
     Args:
         cycling: What is done to the cell.
@@ -92,20 +94,29 @@ def run_protocol(
     event = EventNote(clock=pstat.clock)
     progress = _Progress(cycling, conditions, [Track(c, pstat, event) for c in captures], event)
     yield from bps.declare_stream(pstat, name=ECHEM, collect=True)
-    for condition in conditions:
-        status = yield from bps.trigger(condition, group=condition.name)
-        progress.watched.append(status)
-    progress.flush_at_s = progress.now_s + cycling.journal_every_s
-    for track in progress.tracks:
-        yield from track.begin(progress.now_s)
-    reason = yield from _run_steps(progress)
-    yield from bps.stop(pstat)
-    yield from _collect(progress)
-    for condition in conditions:
-        yield from bps.stop(condition)
+    reason = yield from bpp.finalize_wrapper(_cycle(progress), _leave_off(progress))
     for track in progress.tracks:
         yield from track.finish(cut_short=reason not in ("completed", "limit"))
-    return reason
+    return str(reason)
+
+
+def _cycle(progress: _Progress) -> MsgGenerator[str]:
+    """Everything that happens while the cell may be driven; returns the stop reason."""
+    for condition in progress.conditions:
+        status = yield from bps.trigger(condition, group=condition.name)
+        progress.watched.append(status)
+    progress.flush_at_s = progress.now_s + progress.cycling.journal_every_s
+    for track in progress.tracks:
+        yield from track.begin(progress.now_s)
+    return (yield from _run_steps(progress))
+
+
+def _leave_off(progress: _Progress) -> MsgGenerator[None]:
+    """Whatever happened: the cell is off, and its last records are in the journal."""
+    yield from bps.stop(progress.cycling.potentiostat)
+    for condition in progress.conditions:
+        yield from bps.stop(condition)
+    yield from _collect(progress)
 
 
 def _run_steps(progress: _Progress) -> MsgGenerator[str]:

@@ -11,7 +11,7 @@ from bluesky.utils import FailedStatus, MsgGenerator
 
 from plans.conditions import Condition
 from plans.imaging import Capture
-from plans.protocol import ECHEM, Cycling, run_protocol
+from plans.protocol import Cycling, run_protocol
 
 
 def run_with_images(
@@ -41,12 +41,10 @@ def run_with_images(
             yield from bps.stage(device)
         yield from bps.open_run(md=dict(md))
         try:
-            reason = yield from bpp.finalize_wrapper(
-                run_protocol(cycling, captures, conditions), _leave_off(cycling, conditions)
-            )
+            reason = yield from run_protocol(cycling, captures, conditions)
         except FailedStatus as failed:  # what failed says more than that a status did
             raise (failed.__cause__ or failed) from None
-        yield from bps.close_run(exit_status="success", reason=reason or "completed")
+        yield from bps.close_run(exit_status="success", reason=reason)
         return str(reason)
 
     def unstage() -> MsgGenerator[None]:
@@ -58,11 +56,3 @@ def run_with_images(
         bpp.finalize_wrapper(inner(), unstage()), rewindable=False
     )
     return str(reason)
-
-
-def _leave_off(cycling: Cycling, conditions: Sequence[Condition]) -> MsgGenerator[None]:
-    """Whatever happened: the cell is off, and its last records are in the journal."""
-    yield from bps.stop(cycling.potentiostat)
-    for condition in conditions:
-        yield from bps.stop(condition)
-    yield from bps.collect(cycling.potentiostat, name=ECHEM, return_payload=False)
