@@ -8,7 +8,7 @@ WARM := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import orchestrator.cli
 SLIM := for package in dask matplotlib networkx pandas pyarrow scipy xarray; do find $(VENV)/lib/python*/site-packages/$$package -type d -name tests -prune -exec rm -rf {} +; done
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
 
-.PHONY: demo test check soak bench docs clean
+.PHONY: demo test check soak bench clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:

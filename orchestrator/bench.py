@@ -108,6 +108,7 @@ class Bench:
         for name in sorted(self.profile.devices, key=self._energisers_first):
             self.devices[name] = self._device(name)
         self._open.callback(self.off)
+        self.RE.md.update(self.metadata())  # plans that know nothing of us say it too
 
     # --- what a user does -----------------------------------------------------------------------
 

@@ -207,8 +207,14 @@ class Engine(RunEngine):
 
     @property
     def moves_time(self) -> bool:
-        """Whether virtual time may pass: a plan is being run or cleaned up after."""
-        return str(self._state) not in ("idle", "paused", "panicked")
+        """Whether virtual time may pass: a plan is being run or cleaned up after.
+
+        A paused plan that is told to stop is in the state ``stopping`` before it goes on: time
+        must not pass until it has its permit.
+        """
+        permit: Any = self._run_permit
+        running = str(self._state) not in ("idle", "paused", "panicked")
+        return running and permit is not None and bool(permit.is_set())
 
     def _whole(self, command: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
         """Mark a message as one that a pause waits for instead of cutting it short."""

@@ -10,10 +10,11 @@ from bluesky.utils import MsgGenerator
 from devices.potentiostat import Potentiostat
 from devices.roles import CellLimits
 from orchestrator.bench import Bench
+from orchestrator.errors import ExperimentError
 from orchestrator.experiment import Experiment
 from orchestrator.experiment.conditions import Condition as ConditionModel
 from orchestrator.experiment.imaging import ImageSeries
-from plans.conditions import Condition, condition
+from plans.conditions import CRITERIA, Condition, condition
 from plans.imaging import Capture
 from plans.protocol import Cycling
 from plans.runs import run_with_images
@@ -34,7 +35,11 @@ def experiment_plan(
 
     Returns:
         The plan; it returns the stop reason.
+
+    Raises:
+        ExperimentError: The file asks for something that no plan does yet.
     """
+    _check_can_be_carried_out(experiment)
     profile, devices = bench.profile, bench.devices
     potentiostat = devices[experiment.device_of("potentiostat")]
     protocol = experiment.lower()
@@ -59,6 +64,19 @@ def experiment_plan(
     ]
     conditions = [_condition(one, potentiostat, area_cm2) for one in experiment.stop_when]
     return run_with_images(cycling, captures, conditions, md=md)
+
+
+def _check_can_be_carried_out(experiment: Experiment) -> None:
+    """Refuse what a driver of another distribution would allow and no plan does yet."""
+    wanted = [*experiment.stop_when, *(getattr(one.when, "on", None) for one in experiment.images)]
+    unknown = sorted({one.name for one in wanted if one is not None} - set(CRITERIA))
+    if experiment.spectra or unknown:
+        what = f"the conditions {', '.join(unknown)}" if unknown else "spectra"
+        raise ExperimentError(
+            experiment.experiment,
+            f"asks for {what}, which no plan carries out yet",
+            remedy="leave it out",
+        )
 
 
 def _capture(

@@ -81,8 +81,8 @@ def versions() -> dict[str, str]:
     }
 
 
-def start_metadata(experiment: Experiment, bench: Bench) -> dict[str, Any]:
-    """The start document of an experiment's run, before the engine adds its own."""
+def start_metadata(experiment: Experiment) -> dict[str, Any]:
+    """The start document of an experiment's run; the engine adds what it says of the bench."""
     return {
         **experiment.md,
         "plan_name": experiment.experiment,
@@ -90,7 +90,6 @@ def start_metadata(experiment: Experiment, bench: Bench) -> dict[str, Any]:
         "experiment": experiment.to_document(),
         "experiment_hash": experiment.experiment_hash,
         "versions": versions(),
-        **bench.metadata(),
     }
 
 
@@ -118,7 +117,7 @@ def run_experiment(
     began_s = monotonic()
     stops: list[dict[str, Any]] = []
     token = bench.RE.subscribe(lambda _name, doc: stops.append(doc), "stop")
-    plan = experiment_plan(experiment, bench, md=start_metadata(experiment, bench))
+    plan = experiment_plan(experiment, bench, md=start_metadata(experiment))
     try:
         with redirect_stdout(speak):
             bench.RE.run(plan)

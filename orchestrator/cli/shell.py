@@ -63,6 +63,8 @@ def _session(bench: Bench, out: Output) -> None:
     config = Config()
     config.TerminalInteractiveShell.confirm_exit = False
     config.TerminalIPythonApp.display_banner = False
+    # devices are made at run time: completion must ask the objects, not read their source
+    config.IPCompleter.use_jedi = False
     app: Any = TerminalIPythonApp.instance(config=config, user_ns=names)
     app.initialize([])
 

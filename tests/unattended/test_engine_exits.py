@@ -234,6 +234,19 @@ def test_virtual_time_stands_still_at_the_prompt_and_while_paused(cell_bench):
     assert engine.clock.time() == pytest.approx(before + 3600, abs=1.0)
 
 
+@pytest.mark.parametrize("way", ["stop", "abort", "halt"])
+def test_no_time_passes_before_a_paused_plan_is_ended(cell_bench, way):
+    engine, pstat, backend = cell_bench
+    at(engine, 100, ask(engine, engine.RE._request_pause_coro))
+    engine.RE.run(cycling(pstat))
+    paused_at = engine.clock.time()
+    at(engine, 5000, lambda: None)  # something far away that time could jump to
+    getattr(engine.RE, way)()
+    assert engine.clock.time() == paused_at
+    assert engine.documents.of("stop")[0]["time"] == paused_at
+    assert not backend.on
+
+
 def test_documents_carry_the_experiments_time_only(cell_bench):
     engine, pstat, _backend = cell_bench
     start = engine.clock.time()
