@@ -129,8 +129,8 @@ class MriScanner(Device):
         """What a person at the prompt wants to know."""
         nx, nz = self.matrix.get()
         return (
-            f"<{type(self).__name__} {self.name}: {self._scan}, {self.method.get()} {nx}x{nz}, "
-            f"{self.averages.get()} averages, {self.expected_duration_s.get():.6g} s a frame, "
+            f"<{type(self).__name__} {self.name}: {self._scan}, {self.method.get()} {nx}x{nz} x "
+            f"{self.averages.get()}, {self.expected_duration_s.get():.6g} s, "
             f"last frame {self.frame.get()}>"
         )
 

@@ -109,10 +109,9 @@ class Potentiostat(Device):
         """What a person at the prompt wants to know."""
         volts, amps = self.voltage_v.get(), self.current_ma.get()
         cell = "cell on" if self.energised else "cell off"
-        return (
-            f"<{type(self).__name__} {self.name}: {self._phase}, {cell}, {volts:.4g} V, "
-            f"{amps:.4g} mA, {self._charge.net_mah:.4g} mAh>"
-        )
+        measured = "nothing measured" if volts != volts else f"{volts:.4g} V, {amps:.4g} mA"
+        charge = f"{self._charge.net_mah:.4g} mAh"
+        return f"<{type(self).__name__} {self.name}: {self._phase}, {cell}, {measured}, {charge}>"
 
     # --- Stageable, Preparable, Flyable ---
 
