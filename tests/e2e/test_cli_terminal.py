@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import time
 
 import pexpect
 import pytest
 
 from orchestrator.records.runs import find_run, load_run
-from tests.command import EXAMPLES, OPERANDO, environment, only_object, operando
+from tests.command import EXAMPLES, OPERANDO, environment, only_object
 
 QUICK = EXAMPLES / "quick_look.yaml"
 CURRENT_MA = 0.1 * 0.1257
@@ -18,9 +19,31 @@ PROGRESS = re.compile(r"cycle \d+  step \d/6 .*frame \d+.*left")
 
 
 @pytest.fixture(scope="module")
-def real_time(tmp_path_factory):
+def plain(tmp_path_factory):
+    """One cycle of the quick look on the system's clock, without a terminal."""
+    folder = tmp_path_factory.mktemp("plain")
+    text = QUICK.read_text(encoding="utf-8").replace("cycle_count: 2", "cycle_count: 1")
+    (folder / "plain.yaml").write_text(text, encoding="utf-8")
+    process = subprocess.Popen(
+        [OPERANDO, "run", "plain.yaml", "--real-time", "--json", "--no-report"],
+        cwd=folder,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    yield process
+    if process.poll() is None:
+        process.kill()
+        process.communicate(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def real_time(tmp_path_factory, plain):
     """The quick look, once, on the system's clock, at a terminal of 80 columns."""
     folder = tmp_path_factory.mktemp("real_time")
+    del plain  # begun before, so that both go on side by side
     began_s = time.time()
     child = pexpect.spawn(
         str(OPERANDO),
@@ -60,23 +83,14 @@ def test_a_terminal_shows_one_line_and_erases_it(real_time):
     assert re.search(r"\x1b\[1A\x1b\[2K.*completed at \d+ s", end, re.DOTALL)
 
 
-@pytest.fixture(scope="module")
-def slow_file(tmp_path_factory):
-    """A minute of experiment in real time is not needed: a line comes after five seconds."""
-    text = QUICK.read_text(encoding="utf-8").replace("cycle_count: 2", "cycle_count: 1")
-    path = tmp_path_factory.mktemp("plain") / "plain.yaml"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def test_without_a_terminal_a_line_comes_now_and_then(slow_file, tmp_path):
-    done = operando("run", slow_file, "--real-time", "--json", "--no-report", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    lines = [line for line in done.stderr.splitlines() if PROGRESS.search(line)]
-    assert 1 <= len(lines) <= 3
-    assert "\x1b" not in done.stderr
-    assert "\r" not in done.stderr
-    assert only_object(done.stdout)["simulated"] == {"pstat": True, "mri": True}
+def test_without_a_terminal_a_line_comes_now_and_then(plain):
+    stdout, stderr = plain.communicate(timeout=60)
+    assert plain.returncode == 0, stderr
+    lines = [line for line in stderr.splitlines() if PROGRESS.search(line)]
+    assert 1 <= len(lines) <= 3, "one each five seconds of ten"
+    assert "\x1b" not in stderr
+    assert "\r" not in stderr
+    assert only_object(stdout)["simulated"] == {"pstat": True, "mri": True}
 
 
 @pytest.mark.parametrize("option", ["--no-progress", "-q"])
