@@ -153,13 +153,20 @@ class Bench:
         return sorted(self.RE.unsafe)
 
     def wait(self, duration_s: float) -> None:
-        """Let experiment time pass at the prompt, s."""
-        self._waits += 1
+        """Let experiment time pass at the prompt, s; Ctrl-C ends the wait."""
+
+        async def waiting() -> None:
+            self._waits += 1
+            try:
+                await asyncio.sleep(duration_s)
+            finally:
+                self._waits -= 1  # here, on the loop: before virtual time could jump once more
+
+        future = asyncio.run_coroutine_threadsafe(waiting(), self.time.loop)
         try:
-            future = asyncio.run_coroutine_threadsafe(asyncio.sleep(duration_s), self.time.loop)
             future.result()
         finally:
-            self._waits -= 1
+            future.cancel()
 
     def resume(self) -> Any:
         """Go on with a paused plan."""
