@@ -151,12 +151,30 @@ class LoopClock:
 class SystemClock(LoopClock):
     """Real time, for hardware and for `--real-time`.
 
+    Durations must not change when somebody sets the host's clock: time is the wall time at which
+    the clock was made plus monotonic seconds since. (NTP slews both alike; only steps differ.)
+
     Args:
         loop: The engine's event loop.
+        wall: Seconds since the Unix epoch; asked once.
+        steady: Monotonic seconds.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop, time.time, simulated=False)
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        wall: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        anchor_s = wall() - steady()
+        super().__init__(loop, lambda: anchor_s + steady(), simulated=False)
+        self._wall = wall
+
+    @property
+    def step_s(self) -> float:
+        """How far the host's clock was set forward since this clock was made, s."""
+        return self._wall() - self.time()
 
 
 def wall_time() -> float:
