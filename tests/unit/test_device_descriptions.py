@@ -1,0 +1,83 @@
+"""Every device describes itself completely: units, shapes, types, sources."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ophyd.utils import ReadOnlyError
+
+from devices.signals import ClockSignal, ReadbackSignal, clock_of
+from orchestrator.bench import open_bench
+
+SUFFIXES = {
+    "_v": "V",
+    "_ma": "mA",
+    "_mah": "mAh",
+    "_s": "s",
+    "_deg": "deg",
+    "_mm": "mm",
+    "_mhz": "MHz",
+}
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    with open_bench("sim-mri", data=tmp_path_factory.mktemp("data")) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("device", ["pstat", "mri"])
+def test_names_and_units_agree(bench, device):
+    one = bench.devices[device]
+    described = {**one.describe(), **one.describe_configuration()}
+    assert described
+    for key, doc in described.items():
+        assert key.startswith(f"{device}_")
+        suffix = next((s for s in sorted(SUFFIXES, key=len, reverse=True) if key.endswith(s)), None)
+        assert doc.get("units", "") == (SUFFIXES[suffix] if suffix else doc.get("units", "")), key
+        assert doc["dtype"] in ("number", "integer", "string", "array"), key
+        assert doc["source"].startswith("sim://"), key
+        assert isinstance(doc["shape"], list), key
+
+
+def test_readings_match_their_descriptions(bench):
+    for device in bench.devices.values():
+        described, reading = device.describe(), device.read()
+        external = {key for key, doc in described.items() if "external" in doc}
+        assert set(reading) == set(described) - external
+        for key, value in reading.items():
+            kind = {"number": float, "integer": int, "string": str}[described[key]["dtype"]]
+            assert isinstance(value["value"], kind | np.floating | int), key
+            assert value["timestamp"] <= bench.clock.time()
+
+
+def test_a_readback_is_read_only(bench):
+    with pytest.raises(ReadOnlyError, match="read-only"):
+        bench.pstat.voltage_v.put(1.0)
+    with pytest.raises(ReadOnlyError, match="read-only"):
+        bench.pstat.voltage_v.set(1.0)
+
+
+def test_a_setting_keeps_its_limits_and_the_experiments_time(bench):
+    signal = ClockSignal(
+        name="level_v", clock=bench.clock, units="V", limits=(-1.0, 1.0), value=0.0
+    )
+    assert signal.set(0.5).done
+    assert signal.read()["level_v"] == {"value": 0.5, "timestamp": bench.clock.time()}
+    assert signal.describe()["level_v"]["limits"] == {"control": {"low": -1.0, "high": 1.0}}
+    assert signal.limits == (-1.0, 1.0)
+    assert ClockSignal(name="free", clock=bench.clock, value=0.0).limits == (0.0, 0.0)
+
+
+def test_a_subscriber_of_a_readback_sees_each_value(bench):
+    signal = ReadbackSignal(name="seen", clock=bench.clock, value=0.0)
+    signal.update(1.0)
+    seen = []
+    signal.subscribe(lambda value, **_: seen.append(value))
+    signal.update(2.0)
+    assert seen == [1.0, 2.0]
+
+
+def test_a_signal_without_a_clock_is_refused():
+    with pytest.raises(TypeError, match="no parent has a clock"):
+        clock_of(object())
