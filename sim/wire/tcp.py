@@ -36,11 +36,13 @@ class Served:
         host: Address it listens on.
         ports: Port of each instrument.
         errors: What instruments raised while they were served, oldest first.
+        ended: Set when the server has ended, by itself or not.
     """
 
     host: str
     ports: dict[str, int]
     errors: list[BaseException] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
 
     def resource(self, name: str) -> str:
         """VISA resource string of one instrument."""
@@ -112,13 +114,18 @@ class _Door:
     """The port of one instrument and the clients behind it."""
 
     def __init__(
-        self, instrument: Instrument, errors: list[BaseException], *, exclusive: bool
+        self,
+        instrument: Instrument,
+        errors: list[BaseException],
+        *,
+        exclusive: bool,
+        port: int = 0,
     ) -> None:
         self.instrument, self.errors = instrument, errors
         self._exclusive = exclusive
         self._clients: set[_Connection] = set()
         self._server: asyncio.Server | None = None
-        self.port = 0
+        self.port = port
 
     def admit(self, client: _Connection) -> bool:
         """Whether a client may stay: an instrument may have room for one only."""
@@ -132,7 +139,7 @@ class _Door:
         self._clients.discard(client)
 
     async def open(self, host: str) -> None:
-        """Listen; the same port again after the first time."""
+        """Listen: at the port given, or at any the first time and at the same one again."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: _Connection(self), host, self.port, reuse_address=True
@@ -165,16 +172,17 @@ async def _run(
 ) -> None:
     """Serve until the event is set or the life is over."""
     stop = asyncio.Event()
-    for name, door in doors.items():
-        await door.open(served.host)
-        served.ports[name] = door.port
-    watches = [
-        asyncio.create_task(door.watch(served.host))
-        for door in doors.values()
-        if hasattr(door.instrument, "refuses")
-    ]
-    ready(stop)
+    watches: list[asyncio.Task[None]] = []
     try:
+        for name, door in doors.items():
+            await door.open(served.host)
+            served.ports[name] = door.port
+        watches += [
+            asyncio.create_task(door.watch(served.host))
+            for door in doors.values()
+            if hasattr(door.instrument, "refuses")
+        ]
+        ready(stop)
         async with asyncio.timeout(life_s):
             await stop.wait()
     except TimeoutError:
@@ -206,6 +214,7 @@ class _Thread(threading.Thread):
             self.error = error
         finally:
             self.started.set()
+            self._served.ended.set()
 
     def _ready(self, stop: asyncio.Event) -> None:
         self._loop, self._end = asyncio.get_running_loop(), stop
@@ -224,6 +233,7 @@ def serve(
     instruments: Mapping[str, Instrument],
     *,
     host: str = "127.0.0.1",
+    ports: Mapping[str, int] | None = None,
     life_s: float = LIFE_S,
     exclusive: bool = False,
 ) -> Iterator[Served]:
@@ -232,16 +242,18 @@ def serve(
     Args:
         instruments: Instrument by name.
         host: Address to listen on.
+        ports: Port by name of the instrument; any free one for those not named.
         life_s: Longest life of the server, s.
         exclusive: Whether each instrument takes one client at a time and resets others.
 
     Raises:
-        OSError: It cannot listen on `host`.
+        OSError: It cannot listen on `host`, or a port is in use.
         Exception: The first exception that an instrument raised while it was served.
     """
     served = Served(host, {})
+    wanted = ports or {}
     doors = {
-        name: _Door(instrument, served.errors, exclusive=exclusive)
+        name: _Door(instrument, served.errors, exclusive=exclusive, port=wanted.get(name, 0))
         for name, instrument in instruments.items()
     }
     thread = _Thread(served, doors, life_s)
