@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import signal
 import socket
 import subprocess
@@ -179,16 +180,13 @@ def test_plain_pymeasure(laboratory):
 
 
 @pytest.mark.parametrize("name", ["plain_pyvisa.py", "plain_pymeasure.py"])
-def test_the_examples_are_plain(name):
+def test_the_examples_are_plain(name, monkeypatch):
     text = (EXAMPLES / name).read_text(encoding="utf-8")
     ours = re.findall(r"^(?:from|import) (?:orchestrator|devices|plans|sim)\b", text, re.MULTILINE)
     assert not ours
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / name], capture_output=True, text=True, timeout=30, check=False
-    )
-    assert done.returncode == 1
-    assert "operando bench" in done.stderr
-    assert "Traceback" not in done.stderr
+    monkeypatch.setattr(sys, "argv", [name])
+    with pytest.raises(SystemExit, match="operando bench"):
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
 
 
 def test_a_command_that_an_instrument_lacks_is_its_own_error(laboratory):
@@ -235,14 +233,6 @@ def test_a_fault_is_seen_by_its_own_instrument_and_messages_only(faulty):
         float(garbled)
     with faulty.client("mri.console", timeout_s=0.3) as lines, pytest.raises(TimeoutError):
         asked(lines, "*IDN?")
-
-
-def test_a_fault_ends_when_it_says(tmp_path):
-    with serving(tmp_path, "--fault", "silence:pstat:0:1") as one:
-        with one.client("pstat", timeout_s=0.2) as lines, pytest.raises(TimeoutError):
-            asked(lines, "*IDN?")
-        time.sleep(1.0)
-        assert one.ask("pstat", "*IDN?") == one.said["identities"]["pstat"]
 
 
 # --- its end ------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -38,9 +39,9 @@ MESSAGES = st.binary(max_size=40).filter(lambda data: b"\n" not in data) | st.bu
 
 @pytest.fixture(scope="module")
 def laboratory():
-    time = TimeBase.real()
-    yield Laboratory(load_profile("sim-mri"), None, time, strict=False)
-    time.loop.close()
+    base = TimeBase.real()
+    yield Laboratory(load_profile("sim-mri"), None, base, strict=False)
+    base.loop.close()
 
 
 @settings(max_examples=300, deadline=None)
@@ -54,12 +55,32 @@ def test_no_message_of_a_client_breaks_an_instrument(laboratory, name, messages)
 
 
 def test_a_bench_in_process_stays_strict():
-    time = TimeBase.real()
-    laboratory = Laboratory(load_profile("sim-mri"), None, time)
-    time.loop.close()
+    base = TimeBase.real()
+    laboratory = Laboratory(load_profile("sim-mri"), None, base)
+    base.loop.close()
     for instrument in laboratory.instruments.values():
         with pytest.raises(Exception, match="NO"):
             instrument.answer(b":NO:SUCH")
+
+
+def asked(resource: str, message: bytes, timeout_s: float) -> bytes:
+    """One question over a socket of its own."""
+    _, host, port, _ = resource.split("::")
+    with socket.create_connection((host, int(port)), timeout=timeout_s) as stream:
+        stream.sendall(message)
+        return stream.recv(200)
+
+
+def test_a_fault_ends_when_it_says():
+    profile, began_s = load_profile("sim-mri"), time.monotonic()
+    with serve_laboratory(profile, faults=["silence:smu:0:1"], life_s=20.0) as serving:
+        with pytest.raises(TimeoutError):
+            asked(serving.resources["pstat"], b"*IDN?\n", 0.2)
+        assert asked(serving.resources["mri.trigger"], b"*IDN?\n", 5.0)
+        time.sleep(max(0.0, began_s + 1.2 - time.monotonic()))
+        reply = asked(serving.resources["pstat"], b"*IDN?\n", 5.0)
+        assert reply.decode().strip() == serving.identities["pstat"]
+        assert not serving.wait(0.0)
 
 
 def test_ports_are_free_again_after_a_refusal():
