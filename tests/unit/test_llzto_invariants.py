@@ -162,6 +162,31 @@ def test_faces_are_alike_but_not_the_same():
     assert ahead["dendrites"][1] != back["dendrites"][0] > 0.0
 
 
+def test_a_dendrite_from_either_face_shorts():
+    cell = LlztoPellet.from_preset("lithiophobic", seed=6)
+    cell.apply_current(0.0, -0.5 * cell.area_cm2)
+    short_s = cell.short_time_s(12_000.0)
+    before, after = cell.snapshot(short_s - 0.01), cell.snapshot(short_s)
+    assert before["bulk_ohm_cm2"] == pytest.approx(66.0, abs=0.01)
+    assert after["dendrites"] == [pytest.approx(1.0), 0.0]
+    assert after["voltage_v"] / before["voltage_v"] < 0.04
+    assert after["short_ohm"] == SHORT_OHM
+
+
+def test_voltage_follows_the_resistances_within_a_step():
+    """Between two lattice points only the flicker is held: the ratio to the rest is constant."""
+    cell = LlztoPellet.from_preset("lithiophobic", seed=6)
+    cell.apply_current(0.0, 0.5 * cell.area_cm2)
+    for charge_mah_per_cm2 in (0.02, 0.3):
+        step_mah_per_cm2 = next_node_mah_per_cm2(charge_mah_per_cm2) - charge_mah_per_cm2
+        parts = np.linspace(0.02, 0.98, 20) * step_mah_per_cm2
+        times_s = (charge_mah_per_cm2 + parts) * 3600.0 / 0.5
+        voltage_v = cell.terminals(times_s).voltage_v
+        total = [r.bulk_ohm_cm2 + r.interface_ohm_cm2 for r in map(cell.resistances, times_s)]
+        assert np.ptp(total) > 0.01
+        assert np.ptp(voltage_v / total) < 1e-12 * voltage_v[0] / total[0]
+
+
 def test_same_seed_same_cell_other_seed_other_pores():
     first, again, other = (LlztoPellet.from_preset("limg", seed=seed) for seed in (7, 7, 8))
     for cell in (first, again, other):
