@@ -152,7 +152,7 @@ def find_preset(name: str) -> LlztoPreset:
     except KeyError:
         raise SimulationError(
             f"llzto_pellet: preset, got {name!r}, expected one of {', '.join(PRESETS)}"
-            " (choose one of them in the sample's simulate_as)"
+            " (choose one of them)"
         ) from None
 
 
