@@ -168,7 +168,7 @@ def strip(
         voids = _fed(_widened(p, before.voids, widening_um, void_charge), supply_um2)
     merged = _merged(voids)
     closed_um2 = 0.0
-    if any(void.height_um > void.collapse_um or void.width_um > void.split_um for void in merged):
+    if math.isfinite(p.split_um) and any(_unstable(void) for void in merged):
         closed_um2, merged = _recovered(p, merged, void_charge, chance.recoveries(index))
     mean = p.nucleation_per_100_um_per_mah * p.window_um / 100.0 * contact * stripped
     count = chance.births(index, mean)
@@ -298,6 +298,10 @@ def _merged(voids: Iterable[Void]) -> list[Void]:
     return apart
 
 
+def _unstable(void: Void) -> bool:
+    return void.width_um > void.split_um or void.height_um > void.collapse_um
+
+
 def _recovered(
     p: VoidParameters, voids: list[Void], void_charge: float, stream: np.random.Generator
 ) -> tuple[float, list[Void]]:
@@ -352,7 +356,6 @@ def _with_births(
 
 
 def _scaled(void: Void, width: float, area: float) -> Void:
-    centre, half = 0.5 * (void.left_um + void.right_um), 0.5 * width * void.width_um
-    return void._replace(
-        left_um=centre - half, right_um=centre + half, area_um2=area * void.area_um2
-    )
+    left_um, right_um, area_um2, *rest = void
+    centre, half = 0.5 * (left_um + right_um), 0.5 * width * (right_um - left_um)
+    return Void(centre - half, centre + half, area * area_um2, *rest)

@@ -116,6 +116,7 @@ def test_looking_changes_no_bit(name, seed, protocol, shares):
             cell.terminals(np.array([t_s]))
             cell.short_time_s(t_s)
             cell.geometry(0.5 * t_s)
+            cell.snapshot(t1_s + 500.0)  # as if this drive went on
 
     end_s = run(quiet, protocol)
     assert run(watched, protocol, look) == end_s
@@ -134,6 +135,35 @@ def test_slices_of_one_current_are_one_current(name, seed, slices):
         cut.apply_current(t_s, 0.5 * cut.area_cm2)
         t_s += count * 11.0
     assert cut.snapshot(t_s) == whole.snapshot(t_s)
+
+
+@twenty
+@given(
+    seeds,
+    st.lists(
+        st.tuples(st.floats(0.05, 2.0), st.floats(0.0, 3.0), st.floats(1.0, 900.0)),
+        min_size=1,
+        max_size=10,
+    ),
+)
+def test_void_forming_charge_is_the_sum_over_drives(seed, drives):
+    cell = VoidCell.from_preset("li_lpscl", seed=seed)
+    t_s = expected = 0.0
+    for density, pressure_mpa, duration_s in drives:
+        apply(
+            cell,
+            t_s,
+            Segment(
+                is_voltage=False, value=density, pressure_mpa=pressure_mpa, duration_s=duration_s
+            ),
+        )
+        healed = 0.10 + 0.40 * (pressure_mpa / 1.5) ** 6.6
+        expected += max(0.0, density - healed) * duration_s / 3600.0
+        t_s += duration_s
+    truth = cell.snapshot(t_s)
+    assert truth["void_charge_mah_per_cm2"] == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    supplied_um2 = 0.5 * 4.839 * expected * 160.0
+    assert truth["supplied_um2"] == pytest.approx(supplied_um2, rel=1e-9, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["li_lpscl", "limg_lpscl"])
