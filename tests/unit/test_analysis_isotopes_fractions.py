@@ -51,6 +51,17 @@ def test_line_is_integrated_above_its_baseline(area):
     assert values.std() == pytest.approx(errors.mean(), rel=0.25)
 
 
+def test_a_short_baseline_adds_its_own_error():
+    short = {"line_ppm": METAL["line_ppm"], "baseline_ppm": (252.0, 277.0)}
+    signals = [
+        line_signal(SHIFT_PPM, spectrum(1.0, noise=0.02, seed=seed), **short) for seed in range(200)
+    ]
+    errors = [signal.error for signal in signals]
+    wide = line_signal(SHIFT_PPM, spectrum(1.0, noise=0.02, seed=0), **METAL)
+    assert np.std([signal.value for signal in signals]) == pytest.approx(np.mean(errors), rel=0.15)
+    assert np.mean(errors) > 1.7 * wide.error
+
+
 def test_line_does_not_depend_on_the_direction_of_the_axis():
     intensity = spectrum(1.0, noise=0.02, seed=1)
     one = line_signal(SHIFT_PPM, intensity, **METAL)
@@ -88,6 +99,13 @@ def test_error_of_the_fraction_at_the_published_noise(x6):
         for _ in range(2000)
     ]
     assert np.std(drawn) == pytest.approx(found.error, rel=0.07)
+
+
+def test_noise_of_the_7li_line_counts_too():
+    x6, relative = 0.4, 0.02
+    signal_6li = LineSignal(truth.signal_ratio_6_to_7(x6), 0.0)
+    found = fraction_6li(signal_6li, LineSignal(1.0, relative))
+    assert found.error == pytest.approx(x6 * (1 - x6) * relative)
 
 
 def test_seven_per_cent_stands_out_five_times():
