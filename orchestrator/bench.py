@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from devices.drivers.agilent_33500 import TtlTrigger
 from devices.drivers.console_bridge import BridgeMriConsole
@@ -27,8 +27,10 @@ from orchestrator.profile.links import Link as LinkEntry
 from orchestrator.profile.loading import load_profile
 from orchestrator.profile.models import BenchProfile, MriEntry, PotentiostatEntry
 from orchestrator.records.recorder import Recorder
-from orchestrator.records.store import Store, open_store
 from orchestrator.worker import LoopWorker
+
+if TYPE_CHECKING:
+    from orchestrator.records.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -186,6 +188,8 @@ class Bench:
 
     def store(self) -> Store:
         """The store, started at first use, with the last run in it."""
+        from orchestrator.records.store import open_store  # most runs never need it
+
         if self._store is None:
             self._store = open_store(self.data, say=self.say)
             self._open.callback(self._store.close)
