@@ -169,12 +169,6 @@ class SystemClock(LoopClock):
     ) -> None:
         anchor_s = wall() - steady()
         super().__init__(loop, lambda: anchor_s + steady(), simulated=False)
-        self._wall = wall
-
-    @property
-    def step_s(self) -> float:
-        """How far the host's clock was set forward since this clock was made, s."""
-        return self._wall() - self.time()
 
 
 def wall_time() -> float:

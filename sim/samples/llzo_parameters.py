@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from sim.errors import SimulationError
+from sim.samples.constants import constant, described
 from sim.samples.geometry import PelletGeometry
 
 SECONDS_PER_DAY = 86_400.0
@@ -23,10 +24,6 @@ COULOMB_PER_MAH = 3.6
 FARADAY_C_PER_MOL = 96_485.33212
 UMOL_PER_MAH = 1e6 * COULOMB_PER_MAH / FARADAY_C_PER_MOL
 """37.31 micromol of lithium per mAh."""
-
-
-def _constant(value: Any, unit: str, source: str) -> Any:
-    return field(default=value, metadata={"unit": unit, "source": source})
 
 
 @dataclass(frozen=True)
@@ -38,57 +35,57 @@ class LlzoParameters:
     """
 
     # L, sigma, A
-    thickness_cm: float = _constant(0.10, "cm", "[P] pellet 1.0 mm")
-    conductivity_s_per_cm: float = _constant(1e-3, "S/cm", "[P] about 1 mS/cm")
-    area_cm2: float = _constant(0.1257, "cm2", "[P] electrode diameter 4 mm")
+    thickness_cm: float = constant(0.10, "cm", "[P] pellet 1.0 mm")
+    conductivity_s_per_cm: float = constant(1e-3, "S/cm", "[P] about 1 mS/cm")
+    area_cm2: float = constant(0.1257, "cm2", "[P] electrode diameter 4 mm")
     # R_i, k_sei, w_b
-    interface_ohm_cm2: float = _constant(195.0, "ohm cm2", "[A] from 50 mV at 0.1 mA/cm2 [P]")
-    sei_ohm_cm2_per_sqrt_day: float = _constant(3.0, "ohm cm2 d^-1/2", "[A]")
-    bulk_shunting: float = _constant(0.25, "1", "[A] share of R_b lost when all layers bridge")
+    interface_ohm_cm2: float = constant(195.0, "ohm cm2", "[A] from 50 mV at 0.1 mA/cm2 [P]")
+    sei_ohm_cm2_per_sqrt_day: float = constant(3.0, "ohm cm2 d^-1/2", "[A]")
+    bulk_shunting: float = constant(0.25, "1", "[A] share of R_b lost when all layers bridge")
     # k_u, rho, u_c, p_u, u_max, and the half-value of healing
-    contact_loss_cm2_per_mah: float = _constant(
+    contact_loss_cm2_per_mah: float = constant(
         0.0697, "cm2/mAh", "[A] from 7.6 d and sudden polarisation [P]"
     )
-    healing: float = _constant(0.5, "1", "[A]")
-    contact_loss_onset: float = _constant(0.25, "1", "[A]")
-    contact_loss_exponent: float = _constant(8.0, "1", "[A]")
-    contact_loss_max: float = _constant(0.85, "1", "[A]")
-    healing_half_value: float = _constant(0.02, "1", "[A]")
+    healing: float = constant(0.5, "1", "[A]")
+    contact_loss_onset: float = constant(0.25, "1", "[A]")
+    contact_loss_exponent: float = constant(8.0, "1", "[A]")
+    contact_loss_max: float = constant(0.85, "1", "[A]")
+    healing_half_value: float = constant(0.02, "1", "[A]")
     # phi1, A_sat, phi3, X_c, m, g_A, g_B
-    surface_fraction: float = _constant(0.10, "1", "[A] stage I")
-    surface_saturation_mah_per_cm2: float = _constant(0.040, "mAh/cm2", "[A] stage I")
-    crystalline_gain: float = _constant(0.014, "1", "[A] stages III and IV")
-    crystalline_onset: float = _constant(0.70, "1", "[A] stage II")
-    crystalline_exponent: float = _constant(6.0, "1", "[A] stage II")
-    gain_a: float = _constant(1.08, "1", "[A] faces differ [P, qualitatively]")
-    gain_b: float = _constant(0.92, "1", "[A] faces differ [P, qualitatively]")
+    surface_fraction: float = constant(0.10, "1", "[A] stage I")
+    surface_saturation_mah_per_cm2: float = constant(0.040, "mAh/cm2", "[A] stage I")
+    crystalline_gain: float = constant(0.014, "1", "[A] stages III and IV")
+    crystalline_onset: float = constant(0.70, "1", "[A] stage II")
+    crystalline_exponent: float = constant(6.0, "1", "[A] stage II")
+    gain_a: float = constant(1.08, "1", "[A] faces differ [P, qualitatively]")
+    gain_b: float = constant(0.92, "1", "[A] faces differ [P, qualitatively]")
     # k0, k1
-    crystallisation_per_day: float = _constant(0.05, "1/d", "[A] length of stage II")
-    autocatalysis_per_day: float = _constant(1.5, "1/d", "[A] length of stage II")
+    crystallisation_per_day: float = constant(0.05, "1/d", "[A] length of stage II")
+    autocatalysis_per_day: float = constant(1.5, "1/d", "[A] length of stage II")
     # B, w, b0, r2, V*
-    bulk_capacity_mah_per_cm2: float = _constant(0.25, "mAh/cm2", "[A]")
-    bulk_weights: tuple[float, float, float, float] = _constant(
+    bulk_capacity_mah_per_cm2: float = constant(0.25, "mAh/cm2", "[A]")
+    bulk_weights: tuple[float, float, float, float] = constant(
         (0.11, 0.40, 0.38, 0.11), "1", "[A] grain-boundary sites per layer"
     )
-    bulk_seed: float = _constant(0.003, "1", "[A]")
-    bulk_growth_per_day: float = _constant(2.25, "1/d", "[A]")
-    nucleation_v: float = _constant(0.030, "V", "[A] from 5 mV against 40 mV [P]")
+    bulk_seed: float = constant(0.003, "1", "[A]")
+    bulk_growth_per_day: float = constant(2.25, "1/d", "[A]")
+    nucleation_v: float = constant(0.030, "V", "[A] from 5 mV against 40 mV [P]")
     # T_1..4, T_pen, R_short, f_min
-    bridging_mah_per_cm2: tuple[float, float, float, float] = _constant(
+    bridging_mah_per_cm2: tuple[float, float, float, float] = constant(
         (0.139, 0.075, 0.070, 0.123), "mAh/cm2", "[A] from the short at 7.6 d [P]"
     )
-    penetration_mah_per_cm2: float = _constant(0.16, "mAh/cm2", "[A]")
-    short_ohm: float = _constant(20.0, "ohm", "[A] from 'voltage to 0' [P]")
-    min_electrode_share: float = _constant(0.30, "1", "[A] current that reaches the electrode")
+    penetration_mah_per_cm2: float = constant(0.16, "mAh/cm2", "[A]")
+    short_ohm: float = constant(20.0, "ohm", "[A] from 'voltage to 0' [P]")
+    min_electrode_share: float = constant(0.30, "1", "[A] current that reaches the electrode")
     # m1, m2, x1, x2
-    electrodes_c: float = _constant(100.0, "C", "[C]")
-    electrolyte_c: float = _constant(300.47, "C", "[C]")
-    x6_electrodes: float = _constant(0.95, "1", "[C], [P] 95 % 6Li")
-    x6_electrolyte: float = _constant(0.069825, "1", "[C]; the text says 7.5 % [P]")
+    electrodes_c: float = constant(100.0, "C", "[C]")
+    electrolyte_c: float = constant(300.47, "C", "[C]")
+    x6_electrodes: float = constant(0.95, "1", "[C], [P] 95 % 6Li")
+    x6_electrolyte: float = constant(0.069825, "1", "[C]; the text says 7.5 % [P]")
     # theta, f_gb, kappa
-    surface_direct_share: float = _constant(0.30, "1", "[A] not calibrated in this preset")
-    grain_boundary_share: float = _constant(0.04, "1", "[A] not calibrated in this preset")
-    grain_exchange: float = _constant(0.05, "1", "[A] not calibrated in this preset")
+    surface_direct_share: float = constant(0.30, "1", "[A] not calibrated in this preset")
+    grain_boundary_share: float = constant(0.04, "1", "[A] not calibrated in this preset")
+    grain_exchange: float = constant(0.05, "1", "[A] not calibrated in this preset")
 
 
 @dataclass(frozen=True)
@@ -203,17 +200,4 @@ def describe_parameters(
     parameters: LlzoParameters, sources: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
     """Value, unit and source of every constant, JSON-able; an infinite value becomes None."""
-    return {
-        entry.name: {
-            "value": _json_value(getattr(parameters, entry.name)),
-            "unit": entry.metadata["unit"],
-            "source": sources.get(entry.name, entry.metadata["source"]),
-        }
-        for entry in fields(parameters)
-    }
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_json_value(each) for each in value]
-    return value if math.isfinite(value) else None
+    return described(parameters, sources)

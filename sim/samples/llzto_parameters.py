@@ -10,19 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 from sim.errors import SimulationError
+from sim.samples.constants import UM_PER_MAH_PER_CM2, constant, described
 from sim.samples.geometry import PelletGeometry
-
-LITHIUM_UM_PER_MAH_CM2 = 4.839
-"""Thickness of 1 mAh/cm2 of lithium, um; 12.97 cm3/mol [P, Zhao et al.]."""
-
-
-def _constant(value: float, unit: str, source: str) -> Any:
-    return field(default=value, metadata={"unit": unit, "source": source})
 
 
 @dataclass(frozen=True)
@@ -34,50 +28,50 @@ class LlztoParameters:
     """
 
     # L, R, thickness of the metal
-    thickness_cm: float = _constant(0.12, "cm", "[P] pellet about 1.2 mm")
-    electrode_radius_um: float = _constant(1000.0, "um", "[P] electrode diameter 2 mm")
-    pellet_diameter_mm: float = _constant(10.0, "mm", "[A] wider than the masked electrode")
-    metal_um: float = _constant(200.0, "um", "[P] 200 um of metal on each face")
+    thickness_cm: float = constant(0.12, "cm", "[P] pellet about 1.2 mm")
+    electrode_radius_um: float = constant(1000.0, "um", "[P] electrode diameter 2 mm")
+    pellet_diameter_mm: float = constant(10.0, "mm", "[A] wider than the masked electrode")
+    metal_um: float = constant(200.0, "um", "[P] 200 um of metal on each face")
     # sigma_30, its activation energy, sigma_e
-    conductivity_s_per_cm: float = _constant(1e-3, "S/cm", "[P] about 1 mS/cm, taken at 30 C")
-    activation_ev: float = _constant(0.42, "eV", "[A] within the handbook's range for LLZTO [L]")
-    electronic_s_per_cm: float = _constant(1e-8, "S/cm", "[P]")
+    conductivity_s_per_cm: float = constant(1e-3, "S/cm", "[P] about 1 mS/cm, taken at 30 C")
+    activation_ev: float = constant(0.42, "eV", "[A] within the handbook's range for LLZTO [L]")
+    electronic_s_per_cm: float = constant(1e-8, "S/cm", "[P]")
     # R_0, R_inf, q_c, R_ref
-    interface_first_ohm_cm2: float = _constant(2000.0, "ohm cm2", "[P] before plating")
-    interface_last_ohm_cm2: float = _constant(500.0, "ohm cm2", "[P] soon after plating starts")
-    interface_charge_mah_per_cm2: float = _constant(0.02, "mAh/cm2", "[A] from 'soon' [P]")
-    full_contact_ohm_cm2: float = _constant(120.0, "ohm cm2", "[A]")
+    interface_first_ohm_cm2: float = constant(2000.0, "ohm cm2", "[P] before plating")
+    interface_last_ohm_cm2: float = constant(500.0, "ohm cm2", "[P] soon after plating starts")
+    interface_charge_mah_per_cm2: float = constant(0.02, "mAh/cm2", "[A] from 'soon' [P]")
+    full_contact_ohm_cm2: float = constant(120.0, "ohm cm2", "[A]")
     # edge enhancement
-    edge_gain: float = _constant(0.30, "1", "[A] from craters at the electrode's edge [P]")
-    edge_width_um: float = _constant(60.0, "um", "[A]")
+    edge_gain: float = constant(0.30, "1", "[A] from craters at the electrode's edge [P]")
+    edge_width_um: float = constant(60.0, "um", "[A]")
     # pores: density at rho_rel 0.97, thresholds, passed charge
-    relative_density: float = _constant(0.97, "1", "[A]")
-    pores_per_mm2: float = _constant(40.0, "mm^-2", "[A] at 3 % porosity")
-    reference_porosity: float = _constant(0.03, "1", "[A]")
-    threshold_ma_per_cm2: float = _constant(
+    relative_density: float = constant(0.97, "1", "[A]")
+    pores_per_mm2: float = constant(40.0, "mm^-2", "[A] at 3 % porosity")
+    reference_porosity: float = constant(0.03, "1", "[A]")
+    threshold_ma_per_cm2: float = constant(
         5.2, "mA/cm2", "[A] from spallations of lithiophilic cells at 5, not at 2.5 mA/cm2 [P]"
     )
-    threshold_scale_ma_per_cm2: float = _constant(0.8, "mA/cm2", "[A]")
-    threshold_shape: float = _constant(2.0, "1", "[A] Weibull modulus")
-    spalling_mah_per_cm2: float = _constant(
+    threshold_scale_ma_per_cm2: float = constant(0.8, "mA/cm2", "[A]")
+    threshold_shape: float = constant(2.0, "1", "[A] Weibull modulus")
+    spalling_mah_per_cm2: float = constant(
         0.003, "mAh/cm2", "[A] from spallations after 10 uAh/cm2 [P]"
     )
     # diameters
-    first_diameter_um: float = _constant(5.0, "um", "[P] 5-100 um")
-    last_diameter_um: float = _constant(100.0, "um", "[P] 5-100 um")
-    growth_um_cm2_per_mah: float = _constant(90.0, "um cm2/mAh", "[A] 45 um in 0.5 mAh/cm2")
-    growth_scatter: float = _constant(0.9, "1", "[A] standard deviation of the logarithm")
-    connected_um: float = _constant(12.0, "um", "[A] magnesium present [P, states only]")
-    developed_um: float = _constant(35.0, "um", "[A] magnesium strong [P, states only]")
+    first_diameter_um: float = constant(5.0, "um", "[P] 5-100 um")
+    last_diameter_um: float = constant(100.0, "um", "[P] 5-100 um")
+    growth_um_cm2_per_mah: float = constant(90.0, "um cm2/mAh", "[A] 45 um in 0.5 mAh/cm2")
+    growth_scatter: float = constant(0.9, "1", "[A] standard deviation of the logarithm")
+    connected_um: float = constant(12.0, "um", "[A] magnesium present [P, states only]")
+    developed_um: float = constant(35.0, "um", "[A] magnesium strong [P, states only]")
     # dendrite, R_fil, R_lead
-    dendrite_cm2_per_mah: float = _constant(1.30, "cm2/mAh", "[A] short near 0.9 mAh/cm2")
-    dendrite_half_count: float = _constant(20.0, "1", "[A] spallations for half the growth")
-    dendrite_scatter: float = _constant(0.06, "1", "[A] standard deviation of the logarithm")
-    bulk_shunting: float = _constant(0.45, "1", "[A] from 'bulk falls gradually' [P]")
-    filament_ohm: float = _constant(440.0, "ohm", "[P] I-V of the dendrite")
-    lead_ohm: float = _constant(59.0, "ohm", "[A] from the cell's 487 ohm after the short [P]")
+    dendrite_cm2_per_mah: float = constant(1.30, "cm2/mAh", "[A] short near 0.9 mAh/cm2")
+    dendrite_half_count: float = constant(20.0, "1", "[A] spallations for half the growth")
+    dendrite_scatter: float = constant(0.06, "1", "[A] standard deviation of the logarithm")
+    bulk_shunting: float = constant(0.45, "1", "[A] from 'bulk falls gradually' [P]")
+    filament_ohm: float = constant(440.0, "ohm", "[P] I-V of the dendrite")
+    lead_ohm: float = constant(59.0, "ohm", "[A] from the cell's 487 ohm after the short [P]")
     # voltage noise
-    flicker: float = _constant(0.03, "1", "[A] from unstable voltage with spallations [P]")
+    flicker: float = constant(0.03, "1", "[A] from unstable voltage with spallations [P]")
 
     @property
     def area_cm2(self) -> float:
@@ -87,7 +81,7 @@ class LlztoParameters:
     @property
     def metal_mah_per_cm2(self) -> float:
         """Lithium that an electrode can give before any has passed, mAh/cm2."""
-        return self.metal_um / LITHIUM_UM_PER_MAH_CM2
+        return self.metal_um / UM_PER_MAH_PER_CM2
 
     @property
     def short_ohm_cm2(self) -> float:
@@ -176,11 +170,4 @@ def with_density(preset: LlztoPreset, relative_density: float) -> LlztoPreset:
 
 def describe_parameters(preset: LlztoPreset) -> dict[str, dict[str, Any]]:
     """Value, unit and source of every constant of a preset, JSON-able."""
-    return {
-        entry.name: {
-            "value": getattr(preset.parameters, entry.name),
-            "unit": entry.metadata["unit"],
-            "source": preset.sources.get(entry.name, entry.metadata["source"]),
-        }
-        for entry in fields(preset.parameters)
-    }
+    return described(preset.parameters, preset.sources)

@@ -15,7 +15,8 @@ import numpy as np
 from scipy.special import erf
 
 from sim.errors import SimulationError
-from sim.samples.void_parameters import UM_PER_MAH_PER_CM2, VoidParameters
+from sim.samples.constants import UM_PER_MAH_PER_CM2
+from sim.samples.void_parameters import VoidParameters
 from sim.world import Floats
 
 _UM2_PER_CM2 = 1e8

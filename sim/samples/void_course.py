@@ -13,8 +13,9 @@ from bisect import bisect_right
 from typing import NamedTuple
 
 from sim.errors import SimulationError
+from sim.samples.constants import UM_PER_MAH_PER_CM2
 from sim.samples.void_filaments import draw_sites, nucleates
-from sim.samples.void_parameters import LATTICE_MAH_PER_CM2, UM_PER_MAH_PER_CM2, VoidParameters
+from sim.samples.void_parameters import LATTICE_MAH_PER_CM2, VoidParameters
 from sim.samples.void_population import (
     Chance,
     Population,

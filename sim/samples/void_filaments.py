@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.samples.void_parameters import UM_PER_MAH_PER_CM2, VoidParameters
+from sim.samples.constants import UM_PER_MAH_PER_CM2
+from sim.samples.void_parameters import VoidParameters
 from sim.world import Floats
 
 _FILAMENT_STREAM = 7

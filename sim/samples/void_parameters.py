@@ -9,21 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 from sim.errors import SimulationError
-
-UM_PER_MAH_PER_CM2 = 4.839
-"""Lithium that 1 mAh/cm2 moves, um: 12.97 cm3/mol [P]."""
+from sim.samples.constants import constant, described
 
 LATTICE_MAH_PER_CM2 = 0.005
 """Charge per committed step. The order of splits and collapses depends on it: it is frozen."""
-
-
-def _constant(value: Any, unit: str, source: str) -> Any:
-    return field(default=value, metadata={"unit": unit, "source": source})
 
 
 @dataclass(frozen=True)
@@ -35,75 +29,75 @@ class VoidParameters:
     """
 
     # A, P at construction, W
-    area_cm2: float = _constant(1.267, "cm2", "[P] pellet diameter 12.7 mm")
-    stack_pressure_mpa: float = _constant(0.2, "MPa", "[P] operando cell")
-    window_um: float = _constant(160.0, "um", "[P] analysed width")
-    metal_um: float = _constant(100.0, "um", "[P] foil 100 +- 10 um")
+    area_cm2: float = constant(1.267, "cm2", "[P] pellet diameter 12.7 mm")
+    stack_pressure_mpa: float = constant(0.2, "MPa", "[P] operando cell")
+    window_um: float = constant(160.0, "um", "[P] analysed width")
+    metal_um: float = constant(100.0, "um", "[P] foil 100 +- 10 um")
     # n100, w1, cv, d_min
-    voids_per_100_um: float = _constant(17.5, "1/(100 um)", "[P] 16 to 18, before first merges")
-    first_width_um: float = _constant(1.87, "um", "[P] 2.2 +- 1.3 um, before first merges")
-    growth_cv: float = _constant(0.59, "1", "[P] from 2.2 +- 1.3 um")
-    spacing_um: float = _constant(2.4, "um", "[A] smallest distance of births")
+    voids_per_100_um: float = constant(17.5, "1/(100 um)", "[P] 16 to 18, before first merges")
+    first_width_um: float = constant(1.87, "um", "[P] 2.2 +- 1.3 um, before first merges")
+    growth_cv: float = constant(0.59, "1", "[P] from 2.2 +- 1.3 um")
+    spacing_um: float = constant(2.4, "um", "[A] smallest distance of births")
     # q1, p, gamma, q_h
-    first_charge_mah_per_cm2: float = _constant(0.125, "mAh/cm2", "[P] one image in 15 min")
-    widening_exponent: float = _constant(0.45, "1", "[A] from 90 % at 1.0 to 1.25 mAh/cm2 [P]")
-    crowding_exponent: float = _constant(0.65, "1", "[A] from 90 % at 1.0 to 1.25 mAh/cm2 [P]")
-    evening_mah_per_cm2: float = _constant(
+    first_charge_mah_per_cm2: float = constant(0.125, "mAh/cm2", "[P] one image in 15 min")
+    widening_exponent: float = constant(0.45, "1", "[A] from 90 % at 1.0 to 1.25 mAh/cm2 [P]")
+    crowding_exponent: float = constant(0.65, "1", "[A] from 90 % at 1.0 to 1.25 mAh/cm2 [P]")
+    evening_mah_per_cm2: float = constant(
         0.25, "mAh/cm2", "[A] over which edges come to move alike; none: they never do"
     )
-    first_void_share: float = _constant(
+    first_void_share: float = constant(
         0.8, "1", "[A] f_v at 0.5 mA/cm2 and 0.2 MPa, where w1 was read"
     )
     # kappa, nu
-    void_share: float = _constant(0.50, "1", "[A] of void-forming charge that becomes seen area")
-    nucleation_per_100_um_per_mah: float = _constant(0.0, "cm2/(100 um mAh)", "[A]")
+    void_share: float = constant(0.50, "1", "[A] of void-forming charge that becomes seen area")
+    nucleation_per_100_um_per_mah: float = constant(0.0, "cm2/(100 um mAh)", "[A]")
     # w_s, h_c, q_m, g_inf, q_rec and the shares of splits and collapses
-    split_um: float = _constant(math.inf, "um", "[A] never")
-    collapse_um: float = _constant(math.inf, "um", "[A] never")
-    slowing_mah_per_cm2: float = _constant(
+    split_um: float = constant(math.inf, "um", "[A] never")
+    collapse_um: float = constant(math.inf, "um", "[A] never")
+    slowing_mah_per_cm2: float = constant(
         math.inf, "mAh/cm2", "[A] accumulation of Mg; none: widening follows the power law"
     )
-    late_widening: float = _constant(0.0, "1", "[A] only with slowing")
-    recovery_mah_per_cm2: float = _constant(math.inf, "mAh/cm2", "[A] only with splits")
-    split_cv: float = _constant(0.10, "1", "[A]")
-    collapse_cv: float = _constant(0.15, "1", "[A]")
-    split_recovery: float = _constant(0.40, "1", "[A] of width and area")
-    collapse_recovery: float = _constant(0.15, "1", "[A] of width; area loses half")
-    least_split: float = _constant(0.05, "1", "[A] recovery of a late split")
+    late_widening: float = constant(0.0, "1", "[A] only with slowing")
+    recovery_mah_per_cm2: float = constant(math.inf, "mAh/cm2", "[A] only with splits")
+    split_cv: float = constant(0.10, "1", "[A]")
+    collapse_cv: float = constant(0.15, "1", "[A]")
+    split_recovery: float = constant(0.40, "1", "[A] of width and area")
+    collapse_recovery: float = constant(0.15, "1", "[A] of width; area loses half")
+    least_split: float = constant(0.05, "1", "[A] recovery of a late split")
     # j_diff, j_c, P_c, n
-    diffusion_ma_per_cm2: float = _constant(0.10, "mA/cm2", "[A] from the rates [P]")
-    creep_ma_per_cm2: float = _constant(0.40, "mA/cm2", "[A] from the pressures [P]")
-    creep_mpa: float = _constant(1.5, "MPa", "[A] from the pressures [P]")
-    creep_exponent: float = _constant(6.6, "1", "[L] power-law creep of Li, Masias et al.")
+    diffusion_ma_per_cm2: float = constant(0.10, "mA/cm2", "[A] from the rates [P]")
+    creep_ma_per_cm2: float = constant(0.40, "mA/cm2", "[A] from the pressures [P]")
+    creep_mpa: float = constant(1.5, "MPa", "[A] from the pressures [P]")
+    creep_exponent: float = constant(6.6, "1", "[L] power-law creep of Li, Masias et al.")
     # R_se, R_ct, c_res, OU correlation, E(In)
-    electrolyte_ohm_cm2: float = _constant(14.3, "ohm cm2", "[P] 500 um at 3.5 mS/cm")
-    transfer_ohm_cm2: float = _constant(20.0, "ohm cm2", "[A]")
-    residual_contact: float = _constant(0.02, "1", "[A]")
-    flicker_mah_per_cm2: float = _constant(0.02, "mAh/cm2", "[A] correlation of fluctuations")
-    counter_v: float = _constant(0.623, "V", "[P] lithiated In against Li+/Li")
+    electrolyte_ohm_cm2: float = constant(14.3, "ohm cm2", "[P] 500 um at 3.5 mS/cm")
+    transfer_ohm_cm2: float = constant(20.0, "ohm cm2", "[A]")
+    residual_contact: float = constant(0.02, "1", "[A]")
+    flicker_mah_per_cm2: float = constant(0.02, "mAh/cm2", "[A] correlation of fluctuations")
+    counter_v: float = constant(0.623, "V", "[P] lithiated In against Li+/Li")
     # counter electrode
-    usable_share: float = _constant(0.92, "1", "[A] of stripped lithium; drop above 3.2 [P]")
-    depletion_v: float = _constant(0.25, "V", "[A]")
-    depletion_mah_per_cm2: float = _constant(0.05, "mAh/cm2", "[A]")
+    usable_share: float = constant(0.92, "1", "[A] of stripped lithium; drop above 3.2 [P]")
+    depletion_v: float = constant(0.25, "V", "[A]")
+    depletion_mah_per_cm2: float = constant(0.05, "mAh/cm2", "[A]")
     # j_cf, g_f, n100, d, zeta
-    filament_ma_per_cm2: float = _constant(4.0, "mA/cm2", "[A] short near 1.0 mAh/cm2 [P]")
-    filament_um_per_mah: float = _constant(
+    filament_ma_per_cm2: float = constant(4.0, "mA/cm2", "[A] short near 1.0 mAh/cm2 [P]")
+    filament_um_per_mah: float = constant(
         455.0 * 1.1, "um cm2/mAh", "[A] short near 1.0 mAh/cm2 [P]"
     )
-    filaments_per_100_um: float = _constant(6.0, "1/(100 um)", "[A] multiple sites [P]")
-    filament_um: float = _constant(1.1, "um", "[P] diameter 1.1 +- 0.4 um")
-    filament_sd_um: float = _constant(0.4, "um", "[P] diameter 1.1 +- 0.4 um")
-    filament_least_um: float = _constant(0.3, "um", "[A] thinnest filament")
-    filament_rate_sd: float = _constant(0.45, "1", "[A] of the logarithm of the rates")
-    filament_fastest_sd: float = _constant(0.08, "1", "[A] of the fastest rate between cells")
+    filaments_per_100_um: float = constant(6.0, "1/(100 um)", "[A] multiple sites [P]")
+    filament_um: float = constant(1.1, "um", "[P] diameter 1.1 +- 0.4 um")
+    filament_sd_um: float = constant(0.4, "um", "[P] diameter 1.1 +- 0.4 um")
+    filament_least_um: float = constant(0.3, "um", "[A] thinnest filament")
+    filament_rate_sd: float = constant(0.45, "1", "[A] of the logarithm of the rates")
+    filament_fastest_sd: float = constant(0.08, "1", "[A] of the fastest rate between cells")
     # q_refill, L_se, R_short
-    refill_mah_per_cm2: float = _constant(2.5, "mAh/cm2", "[A]")
-    electrolyte_um: float = _constant(500.0, "um", "[P]")
-    short_ohm: float = _constant(20.0, "ohm", "[A] from 'voltage to 0', as in the garnet cell")
+    refill_mah_per_cm2: float = constant(2.5, "mAh/cm2", "[A]")
+    electrolyte_um: float = constant(500.0, "um", "[P]")
+    short_ohm: float = constant(20.0, "ohm", "[A] from 'voltage to 0', as in the garnet cell")
     # c_Mg, f_acc, delta
-    magnesium: float = _constant(0.0, "1", "[P] pure lithium")
-    magnesium_at_interface: float = _constant(0.0, "1", "[A] share of the Mg left behind")
-    magnesium_depth_um: float = _constant(2.0, "um", "[A] slightly enriched interface [P]")
+    magnesium: float = constant(0.0, "1", "[P] pure lithium")
+    magnesium_at_interface: float = constant(0.0, "1", "[A] share of the Mg left behind")
+    magnesium_depth_um: float = constant(2.0, "um", "[A] slightly enriched interface [P]")
 
 
 @dataclass(frozen=True)
@@ -198,12 +192,4 @@ def find_preset(name: str) -> VoidPreset:
 
 def describe_parameters(preset: VoidPreset) -> dict[str, dict[str, Any]]:
     """Value, unit and source of every constant, JSON-able; an infinite value becomes None."""
-    values = ((entry, getattr(preset.parameters, entry.name)) for entry in fields(VoidParameters))
-    return {
-        entry.name: {
-            "value": value if math.isfinite(value) else None,
-            "unit": entry.metadata["unit"],
-            "source": preset.sources.get(entry.name, entry.metadata["source"]),
-        }
-        for entry, value in values
-    }
+    return described(preset.parameters, preset.sources)

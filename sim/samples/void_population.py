@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sim.samples.void_parameters import UM_PER_MAH_PER_CM2, VoidParameters
+from sim.samples.constants import UM_PER_MAH_PER_CM2
+from sim.samples.void_parameters import VoidParameters
 
 _GEOMETRY_STREAM, _FLICKER_STREAM, _EVENT_STREAM = 0, 5, 6
 _LEAST_CONTACT = 1e-6

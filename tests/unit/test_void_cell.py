@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from sim.errors import SimulationError
+from sim.samples.constants import UM_PER_MAH_PER_CM2
 from sim.samples.impedance import impedance_ohm
 from sim.samples.void_cell import VoidCell
-from sim.samples.void_parameters import UM_PER_MAH_PER_CM2
 
 REST_V = -0.623
 FULL_OHM_CM2 = 34.3

@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.errors import SimulationError
+from sim.samples.constants import UM_PER_MAH_PER_CM2
 from sim.samples.void_composition import (
     effective_cm2_per_s,
     film_magnesium,
     mean_film_magnesium,
     stripped_magnesium,
 )
-from sim.samples.void_parameters import PRESETS, UM_PER_MAH_PER_CM2
+from sim.samples.void_parameters import PRESETS
 
 ALLOY = PRESETS["limg_lpscl"].parameters
 FILM_UM, TIME_S = 12.6, 9.29 * 3600.0

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sim.errors import SimulationError
+from sim.samples.constants import UM_PER_MAH_PER_CM2
 from sim.samples.void_cell import VoidCell
-from sim.samples.void_parameters import PRESETS, UM_PER_MAH_PER_CM2
+from sim.samples.void_parameters import PRESETS
 
 ROUNDING_UM2 = 1e-9
 
