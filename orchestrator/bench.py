@@ -11,21 +11,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from devices.drivers.agilent_33500 import TtlTrigger
-from devices.drivers.console_bridge import BridgeMriConsole
-from devices.drivers.keithley_2450_backend import Keithley2450Backend
 from devices.errors import DeviceError
 from devices.link import Link, open_link
-from devices.mri import MriScanner
-from devices.potentiostat import Potentiostat
-from devices.roles import CellLimits
 from orchestrator.engine import Engine
+from orchestrator.equipment import Supplies, make_device
 from orchestrator.errors import ProfileError
-from orchestrator.laboratory import Laboratory, TimeBase, time_base
+from orchestrator.laboratory import Laboratory, Surroundings, TimeBase, time_base
 from orchestrator.live import Live
 from orchestrator.profile.links import Link as LinkEntry
 from orchestrator.profile.loading import load_profile
-from orchestrator.profile.models import BenchProfile, MriEntry, PotentiostatEntry
+from orchestrator.profile.models import BenchProfile
 from orchestrator.records.recorder import Recorder
 from orchestrator.worker import LoopWorker
 
@@ -33,13 +28,6 @@ if TYPE_CHECKING:
     from orchestrator.records.store import Store
 
 log = logging.getLogger(__name__)
-
-_DRIVERS: Mapping[str, Callable[..., Any]] = {
-    "keithley_2450": Keithley2450Backend,
-    "console_bridge": BridgeMriConsole,
-    "agilent_33500": TtlTrigger,
-}
-"""What makes the driver of a link, by the driver's name in a profile."""
 
 
 class Bench:
@@ -52,6 +40,7 @@ class Bench:
         profile: What the bench is made of.
         data: Where records go.
         sample: What lies on a simulated bench, as an experiment's ``simulate_as``.
+        surroundings: What surrounds that sample from the beginning.
         real_time: Put a simulated bench on the system's clock.
 
     Attributes:
@@ -71,17 +60,24 @@ class Bench:
         data: Path,
         *,
         sample: Mapping[str, Any] | None = None,
+        surroundings: Surroundings | None = None,
         real_time: bool = False,
     ) -> None:
         self.profile, self.data = profile, data
         self._open = ExitStack()
         try:
-            self._compose(sample, real_time=real_time)
+            self._compose(sample, surroundings, real_time=real_time)
         except BaseException:
             self._open.close()
             raise
 
-    def _compose(self, sample: Mapping[str, Any] | None, *, real_time: bool) -> None:
+    def _compose(
+        self,
+        sample: Mapping[str, Any] | None,
+        surroundings: Surroundings | None,
+        *,
+        real_time: bool,
+    ) -> None:
         if self.profile.interlocks:
             raise ProfileError(
                 self.profile.bench,
@@ -91,7 +87,9 @@ class Bench:
         self.time: TimeBase = time_base(self.profile, real_time=real_time)
         self.clock = self.time.clock
         self.laboratory = (
-            Laboratory(self.profile, sample, self.time) if self.profile.any_simulated else None
+            Laboratory(self.profile, sample, self.time, surroundings=surroundings)
+            if self.profile.any_simulated
+            else None
         )
         self._recorder = Recorder(self.data)
         self.live = Live(self._recorder.live, self.clock)
@@ -105,10 +103,19 @@ class Bench:
         self._open.callback(self._worker.close)
         self._open.callback(self._recorder.close)
         self.links: dict[str, Link] = {}
-        self.devices: dict[str, Any] = {}
         self.say: Callable[[str], None] = log.info
+        supplies = Supplies(
+            profile=self.profile,
+            clock=self.clock,
+            open_link=self._link,
+            frames=self._recorder.frames,
+            worker=self._worker,
+            guard=self.RE.guard,
+            watch_records=self.live.records,
+        )
+        self.devices: dict[str, Any] = supplies.devices
         for name in sorted(self.profile.devices, key=self._energisers_first):
-            self.devices[name] = self._device(name)
+            make_device(name, supplies)
         self._open.callback(self.off)
         self.RE.md.update(self.metadata())  # plans that know nothing of us say it too
 
@@ -223,16 +230,6 @@ class Bench:
     def _energisers_first(self, name: str) -> bool:
         return not self.profile.kind_of(name).drives_cell
 
-    def _device(self, name: str) -> Any:
-        entry = self.profile.devices[name]
-        if isinstance(entry, PotentiostatEntry):
-            return self._potentiostat(name, entry)
-        if isinstance(entry, MriEntry):
-            return self._mri(name, entry)
-        raise ProfileError(
-            name, f"no device of kind {entry.kind!r} can be made", remedy="use a known kind"
-        )
-
     def _link(self, who: str, entry: LinkEntry) -> Link:
         library = self.laboratory.visa_library if self.laboratory and entry.simulated else None
         link = open_link(
@@ -246,50 +243,6 @@ class Bench:
         self._open.callback(link.close)
         self.links[who] = link
         return link
-
-    def _potentiostat(self, name: str, entry: PotentiostatEntry) -> Potentiostat:
-        link = self._link(name, entry)
-        low_v, high_v, low_ma, high_ma = entry.limits.span
-        device = Potentiostat(
-            name=name,
-            clock=self.clock,
-            backend=self._driver(name)(link),
-            limits=CellLimits(low_v, high_v, low_ma, high_ma),
-            poll_period_s=entry.poll_period_s or self.profile.poll_period_s,
-            resource=entry.resource,
-        )
-        self.RE.guard(device)
-        device.subscribe_records(self.live.records)
-        return device
-
-    def _driver(self, device: str, part: str = "") -> Callable[..., Any]:
-        """What makes the driver of a device's link: ours by name, else the distribution's own."""
-        driver = self.profile.driver_of(device, part)
-        factory = _DRIVERS.get(driver.name) or driver.factory
-        if factory is None:
-            raise ProfileError(
-                device, f"the driver {driver.name} cannot be made", remedy="use another driver"
-            )
-        return factory
-
-    def _mri(self, name: str, entry: MriEntry) -> MriScanner:
-        console = self._link(f"{name}.console", entry.console)
-        ttl = None
-        if entry.trigger is not None:
-            ttl = self._driver(name, "trigger")(self._link(f"{name}.trigger", entry.trigger))
-        charge = next((d for d in self.devices.values() if isinstance(d, Potentiostat)), None)
-        return MriScanner(
-            name=name,
-            clock=self.clock,
-            console=self._driver(name, "console")(
-                console, trigger_mode="per_scan" if ttl else "off"
-            ),
-            ttl=ttl,
-            frames=self._recorder.frames,
-            worker=self._worker,
-            charge=charge,
-            resource=entry.console.resource,
-        )
 
     def _end_loop(self) -> None:
         """Stop the engine's loop and its thread."""
@@ -312,6 +265,7 @@ def open_bench(
     *,
     data: str | Path | None = None,
     sample: Mapping[str, Any] | None = None,
+    surroundings: Surroundings | None = None,
     real_time: bool = False,
 ) -> Iterator[Bench]:
     """Open a bench for a ``with`` block; everything is off and closed after it.
@@ -320,6 +274,7 @@ def open_bench(
         profile: Name or path of a bench profile, or the profile itself.
         data: Data directory; by default ``$OPERANDO_DATA``, else ``./operando-data``.
         sample: What lies on a simulated bench, as an experiment's ``simulate_as``.
+        surroundings: What surrounds that sample from the beginning.
         real_time: Put a simulated bench on the system's clock.
 
     Raises:
@@ -327,7 +282,13 @@ def open_bench(
         DeviceError: An instrument is absent or another one answers.
     """
     chosen = profile if isinstance(profile, BenchProfile) else load_profile(profile)
-    with Bench(chosen, _data_directory(data), sample=sample, real_time=real_time) as bench:
+    with Bench(
+        chosen,
+        _data_directory(data),
+        sample=sample,
+        surroundings=surroundings,
+        real_time=real_time,
+    ) as bench:
         yield bench
 
 

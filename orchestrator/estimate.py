@@ -27,9 +27,7 @@ def duration_s(experiment: Experiment) -> float:
 
 def frames(series: ImageSeries, experiment: Experiment) -> int:
     """Largest number of frames of one series."""
-    settings, whole_s = series.settings, duration_s(experiment)
-    lines = math.prod(settings.matrix[1:]) * settings.averages * settings.repetitions
-    exposure_s = settings.tr_s * (lines + settings.dummy_scans)
+    exposure_s, whole_s = series.settings.exposure_s, duration_s(experiment)
     every_s = getattr(series.when, "every_s", None) or exposure_s
     return math.ceil(whole_s / max(every_s, exposure_s)) + 1
 
@@ -38,8 +36,7 @@ def record_bytes(experiment: Experiment) -> int:
     """Size of the records if the protocol runs to its end, bytes."""
     records = duration_s(experiment) / experiment.protocol.record.time_s
     images = sum(
-        math.prod(series.settings.matrix) * frames(series, experiment)
-        for series in experiment.images
+        series.settings.values * frames(series, experiment) for series in experiment.images
     )
     return int(records * _BYTES_PER_RECORD + images * _BYTES_PER_VOXEL)
 

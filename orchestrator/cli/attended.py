@@ -14,6 +14,7 @@ from orchestrator.bench import Bench, open_bench
 from orchestrator.cli.output import Output, short
 from orchestrator.cli.progress import Drawing, shown, span
 from orchestrator.experiment import Experiment
+from orchestrator.laboratory import Surroundings
 from orchestrator.profile.models import BenchProfile
 from orchestrator.running import Decision, RunResult, run_experiment
 
@@ -40,8 +41,11 @@ def watched(
         real_time: Put a simulated bench on the system's clock.
     """
     recipe = experiment.sample.simulate_as
-    sample: dict[str, Any] | None = None if recipe is None else recipe.model_dump()
-    with open_bench(profile, data=args.data, sample=sample, real_time=real_time) as bench:
+    sample: dict[str, Any] | None = recipe.model_dump(exclude_none=True) if recipe else None
+    around = Surroundings(**experiment.environment.model_dump())
+    with open_bench(
+        profile, data=args.data, sample=sample, surroundings=around, real_time=real_time
+    ) as bench:
         attended = sys.stdin.isatty()
         bench.RE.attended = attended
         with ExitStack() as stack:

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic import model_validator as _model_validator
+from pydantic_core import PydanticCustomError
 
 from orchestrator.experiment.conditions import Condition
+from orchestrator.experiment.mri_settings import MRI_METHODS, MriSettings
 from orchestrator.experiment.protocol import Impedance
-from orchestrator.inputs.fields import Choice, Count, Quantity, Text, problem
+from orchestrator.inputs.fields import Choice, Quantity, Text, at, problem
 from orchestrator.inputs.models import StrictModel
 from orchestrator.inputs.problems import described, key_remedy, listed
-
-MAX_VOXELS = 2**24
-"""Largest image, voxels: 64 MiB of float32, the most that is read from a console."""
 
 CELL_DURING_EXPOSURE = ("keep",)
 """What the cell may do during an exposure; extend where the plans carry it out."""
 
 MOMENTS = ("start", "step_start", "step_end", "cycle_end", "end")
 """Moments of a protocol at which an image or spectrum may be taken."""
-
-MRI_METHODS: dict[str, int] = {"flash2d": 2}
-"""Imaging methods and the number of axes of their matrix."""
 
 
 class BackToBack(StrictModel):
@@ -107,62 +102,30 @@ When = Annotated[
 ]
 
 
-class MriSettings(StrictModel):
-    """How an MR image is acquired.
+IMAGE_METHODS: dict[str, type[StrictModel]] = dict.fromkeys(MRI_METHODS, MriSettings)
+"""Every `method` that an image's settings may name, and the settings it takes."""
 
-    Attributes:
-        method: Imaging method.
-        tr_s: Repetition time, s.
-        te_s: Echo time, s; shorter than the repetition time.
-        flip_angle_deg: Flip angle, degree.
-        averages: Acquisitions averaged into one image.
-        repetitions: Images acquired at one trigger.
-        dummy_scans: Excitations without acquisition before the first line.
-        matrix: Voxels along x and z (columns, lines).
-        fov_mm: Field of view along x and z, mm.
-        slice_thickness_mm: Thickness of the slice, mm; None takes the whole sample.
-        frequency_mhz: Frequency of the nucleus in the magnet, MHz.
-        nucleus: Nucleus that is excited.
-        line: Which of the two lithium lines is selected: metal 264.5 ppm, LLZO 1.2 ppm
-            (Liu et al. 2025).
-    """
 
-    method: Annotated[str, Choice("an imaging method", tuple(MRI_METHODS))]
-    tr_s: Annotated[float, Quantity("a repetition time", "s", gt=0, le=3600)]
-    te_s: Annotated[float, Quantity("an echo time", "s", gt=0, le=3600)]
-    flip_angle_deg: Annotated[float, Quantity("a flip angle", "degree", gt=0, le=180)]
-    averages: Annotated[int, Count("a number of averages", ge=1, le=1_000_000)] = 1
-    repetitions: Annotated[int, Count("a number of images per trigger", ge=1, le=1)] = 1
-    dummy_scans: Annotated[int, Count("a number of dummy scans", ge=0, le=1_000_000)] = 0
-    matrix: tuple[Annotated[int, Count("a number of voxels", ge=1, le=65_536)], ...] = Field(
-        description="voxels along x and z: [81, 52]"
-    )
-    fov_mm: tuple[Annotated[float, Quantity("a field of view", "mm", gt=0, le=1e3)], ...] = Field(
-        description="the field of view along x and z in mm: [17, 11]"
-    )
-    slice_thickness_mm: Annotated[float, Quantity("a thickness", "mm", gt=0, le=1e3)] | None = None
-    frequency_mhz: Annotated[float, Quantity("a frequency", "MHz", gt=0, le=2000)] | None = None
-    nucleus: Annotated[str, Choice("a nucleus", ("7Li", "6Li"))] | None = None
-    line: Annotated[str, Choice("a line", ("metal", "LLZO"))] | None = None
+def _known_method(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Refuse what names no method, with the nearest; the method decides about the rest."""
+    if isinstance(value, StrictModel):
+        return handler(value)
+    if not isinstance(value, dict):
+        what = f"got {described(value)}, expected settings such as {{method: flash2d, ...}}"
+        raise problem(what, "write them as a mapping with the key `method`")
+    method = Choice("an imaging method", tuple(IMAGE_METHODS))
+    if "method" not in value:
+        missing = problem(f"is missing, expected {method.words}", "add `method: ...`")
+        raise at(("method",), missing)
+    try:
+        method.check(value["method"])
+    except PydanticCustomError as error:
+        raise at(("method",), error) from None
+    return handler(value)
 
-    @_model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if self.te_s >= self.tr_s:
-            what = f"got te_s {self.te_s:g} and tr_s {self.tr_s:g}, expected the echo within TR"
-            raise problem(what, "is one of them in ms?")
-        axes = MRI_METHODS[self.method]
-        for name, values in (("matrix", self.matrix), ("fov_mm", self.fov_mm)):
-            if len(values) != axes:
-                what = f"got {len(values)} values for {name}, expected {axes} for {self.method}"
-                raise problem(what, "give one value per axis, x first")
-        if math.prod(self.matrix) > MAX_VOXELS:
-            what = f"got {math.prod(self.matrix)} voxels, expected at most {MAX_VOXELS}"
-            raise problem(what, "choose a smaller matrix")
-        return self
 
-    def to_device(self) -> dict[str, Any]:
-        """What was set, as the device is configured with it."""
-        return self.model_dump(mode="json", exclude_none=True)
+ImageSettings = Annotated[MriSettings, WrapValidator(_known_method)]
+"""Settings of an image; a second kind makes this a union discriminated by `method`, as `When`."""
 
 
 class ImageSeries(StrictModel):
@@ -177,7 +140,7 @@ class ImageSeries(StrictModel):
 
     device: Annotated[str, Text("the role or name of an imaging device")]
     when: When = Field(description="when to take them, for example {back_to_back: true}")
-    settings: MriSettings = Field(description="the settings of the acquisition")
+    settings: ImageSettings = Field(description="the settings of the acquisition")
     cell: Annotated[str, Choice("what the cell does", CELL_DURING_EXPOSURE)] = "keep"
 
 

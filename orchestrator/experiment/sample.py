@@ -14,8 +14,13 @@ from orchestrator.inputs.models import StrictModel
 
 SIMULATED_SAMPLES: dict[str, tuple[str, ...]] = {
     "llzo_cell": ("small_4p8", "insitu_8p9", "tracer_8p9"),
+    "void_interface": ("li_lpscl", "limg_lpscl", "li_lpscl_operando", "limg_lpscl_operando"),
+    "llzto_pellet": ("lithiophobic", "lithiophilic", "limg"),
 }
 """Models of samples that the simulated laboratory has, with their presets."""
+
+_OPTIONS = {"jitter": "llzo_cell", "relative_density": "llzto_pellet"}
+"""Options of `simulate_as` that belong to one model."""
 
 _AREA_TOLERANCE = 0.02
 
@@ -28,12 +33,16 @@ class SimulateAs(StrictModel):
         preset: Its set of parameters.
         seed: Seed of every random draw.
         jitter: Relative spread of the cell's parameters, drawn from the seed; 0 is the preset.
+            For `llzo_cell`.
+        relative_density: Density of the pellet as a fraction of the crystal's; None is the
+            preset's. For `llzto_pellet`.
     """
 
     model: Annotated[str, Choice("a model of a sample", tuple(SIMULATED_SAMPLES))]
     preset: Annotated[str, Text("a preset of the model")]
     seed: Annotated[int, Count("a seed", ge=0, le=2**32 - 1)] = 0
     jitter: Annotated[float, Quantity("a relative spread", "", ge=0, le=1)] = 0.0
+    relative_density: Annotated[float, Quantity("a relative density", "", gt=0, le=1)] | None = None
 
     @model_validator(mode="after")
     def _known_preset(self) -> Self:
@@ -42,6 +51,15 @@ class SimulateAs(StrictModel):
             presets.check(self.preset)
         except PydanticCustomError as error:
             raise at(("preset",), error) from None
+        return self
+
+    @model_validator(mode="after")
+    def _options_of_the_model(self) -> Self:
+        for name, model in _OPTIONS.items():
+            unused = type(self).model_fields[name].default
+            if getattr(self, name) != unused and self.model != model:
+                what = f"got {name} for {self.model}, expected it for {model} only"
+                raise at((name,), problem(what, "remove it", at_key=True))
         return self
 
 

@@ -190,7 +190,7 @@ class VoidCell:
     def describe(self) -> dict[str, Any]:
         """Model, preset, seed and every parameter with its source; JSON-able."""
         return {
-            "model": "void_cell",
+            "model": "void_interface",
             "preset": self._preset.name,
             "seed": self.seed,
             "stack_pressure_mpa": self._pressure_mpa,

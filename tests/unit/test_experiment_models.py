@@ -10,6 +10,7 @@ import aurora_unicycler as unicycler
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from orchestrator.errors import ExperimentError
 from orchestrator.experiment import Experiment, bench_of, load_experiment, read_experiment
@@ -18,13 +19,16 @@ from orchestrator.experiment.imaging import CELL_DURING_EXPOSURE, MOMENTS, AtMom
 from orchestrator.experiment.lowering import lower_spectrum
 from orchestrator.experiment.protocol import STEPS, Impedance
 from orchestrator.experiment.rates import Rate
-from orchestrator.experiment.sample import SIMULATED_SAMPLES
+from orchestrator.experiment.sample import SIMULATED_SAMPLES, SimulateAs
 from orchestrator.inputs.source import scalar
+from orchestrator.laboratory.samples import SAMPLES, Surroundings, make_sample
 from orchestrator.profile.loading import load_profile
 from plans.conditions import CRITERIA
 from plans.imaging import Moment
 from plans.schedule import walk
 from sim.samples.llzo_parameters import PRESETS
+from sim.samples.llzto_parameters import PRESETS as LLZTO_PRESETS
+from sim.samples.void_parameters import PRESETS as VOID_PRESETS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 IN_SITU = EXAMPLES / "in_situ_mri.yaml"
@@ -220,7 +224,31 @@ def test_the_tables_agree_with_those_who_carry_them_out():
     assert tuple(MOMENTS) == Moment.__args__
     assert AtMoments(at=list(MOMENTS)).at == MOMENTS
     assert CELL_DURING_EXPOSURE == ("keep",)
+    assert set(SIMULATED_SAMPLES) == set(SAMPLES)
     assert set(SIMULATED_SAMPLES["llzo_cell"]) == set(PRESETS)
+    assert set(SIMULATED_SAMPLES["void_interface"]) == set(VOID_PRESETS)
+    assert set(SIMULATED_SAMPLES["llzto_pellet"]) == set(LLZTO_PRESETS)
+
+
+@pytest.mark.parametrize("model", SIMULATED_SAMPLES)
+def test_every_sample_of_a_file_can_be_made(model):
+    for preset in SIMULATED_SAMPLES[model]:
+        recipe = SimulateAs(model=model, preset=preset, seed=3).model_dump(exclude_none=True)
+        around = Surroundings(temperature_celsius=40.0, stack_pressure_mpa=2.0)
+        told = make_sample(recipe, around).describe()
+        assert (told["model"], told["preset"], told["seed"]) == (model, preset, 3)
+
+
+@pytest.mark.parametrize("name", ["jitter", "relative_density"])
+def test_options_belong_to_one_model(name):
+    owner = {"jitter": "llzo_cell", "relative_density": "llzto_pellet"}[name]
+    for model, (preset, *_) in SIMULATED_SAMPLES.items():
+        recipe = {"model": model, "preset": preset, name: 0.5}
+        if model == owner:
+            assert getattr(SimulateAs(**recipe), name) == 0.5
+        else:
+            with pytest.raises(ValidationError, match=f"expected it for {owner} only"):
+                SimulateAs(**recipe)
 
 
 def test_the_example_is_the_preset_it_is_simulated_as(experiment):

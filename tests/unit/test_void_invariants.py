@@ -251,7 +251,7 @@ def test_an_unknown_preset_is_named():
 def test_describe_names_every_source(name):
     told = VoidCell.from_preset(name, seed=7, stack_pressure_mpa=1.5).describe()
     json.dumps(told, allow_nan=False)
-    assert (told["model"], told["preset"], told["seed"]) == ("void_cell", name, 7)
+    assert (told["model"], told["preset"], told["seed"]) == ("void_interface", name, 7)
     assert told["stack_pressure_mpa"] == 1.5
     for entry in told["parameters"].values():
         assert entry["source"].startswith(("[P]", "[A]", "[L]"))

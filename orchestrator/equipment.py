@@ -1,0 +1,130 @@
+"""The devices of a bench: one maker for each kind that a profile names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from devices.cell_records import Records
+from devices.clock import Clock
+from devices.drivers.agilent_33500 import TtlTrigger
+from devices.drivers.console_bridge import BridgeMriConsole
+from devices.drivers.keithley_2450_backend import Keithley2450Backend
+from devices.link import Link
+from devices.mri import MriScanner
+from devices.potentiostat import Potentiostat
+from devices.roles import CellLimits, ChargeSource, FrameSink, Worker
+from orchestrator.errors import ProfileError
+from orchestrator.profile.links import Link as LinkEntry
+from orchestrator.profile.models import BenchProfile, MriEntry, PotentiostatEntry
+
+DRIVERS: Mapping[str, Callable[..., Any]] = {
+    "keithley_2450": Keithley2450Backend,
+    "console_bridge": BridgeMriConsole,
+    "agilent_33500": TtlTrigger,
+}
+"""What makes the driver of a link, by the driver's name in a profile."""
+
+
+@dataclass
+class Supplies:
+    """What devices are made with.
+
+    Attributes:
+        profile: The bench.
+        clock: The experiment's clock.
+        open_link: Opens a link by ``device`` or ``device.part``; the bench closes it.
+        frames: Where frames are written.
+        worker: Does slow work off the engine's loop.
+        guard: Lets the engine switch a device off on every exit.
+        watch_records: Sees every batch of records, for live views.
+        devices: Devices made so far, by name; those that drive the cell come first.
+    """
+
+    profile: BenchProfile
+    clock: Clock
+    open_link: Callable[[str, LinkEntry], Link]
+    frames: FrameSink
+    worker: Worker
+    guard: Callable[[Any], None]
+    watch_records: Callable[[Records], None]
+    devices: dict[str, Any] = field(default_factory=dict)
+
+    def driver(self, device: str, part: str = "") -> Callable[..., Any]:
+        """What makes the driver of a device's link: ours by name, else the distribution's own.
+
+        Raises:
+            ProfileError: Nothing does.
+        """
+        driver = self.profile.driver_of(device, part)
+        factory = DRIVERS.get(driver.name) or driver.factory
+        if factory is None:
+            raise ProfileError(
+                device, f"the driver {driver.name} cannot be made", remedy="use another driver"
+            )
+        return factory
+
+    @property
+    def charge(self) -> ChargeSource | None:
+        """What knows the charge through the cell: the first potentiostat."""
+        return next((d for d in self.devices.values() if isinstance(d, Potentiostat)), None)
+
+
+def make_device(name: str, supplies: Supplies) -> Any:
+    """Make one device of the bench and open its links.
+
+    Raises:
+        ProfileError: No device of its kind can be made.
+        DeviceError: Its instrument is absent, or another one answers.
+    """
+    entry = supplies.profile.devices[name]
+    if entry.kind not in MAKERS:
+        raise ProfileError(
+            name, f"no device of kind {entry.kind!r} can be made", remedy="use a known kind"
+        )
+    device = MAKERS[entry.kind](name, entry, supplies)
+    supplies.devices[name] = device
+    return device
+
+
+def _potentiostat(name: str, entry: PotentiostatEntry, supplies: Supplies) -> Potentiostat:
+    link = supplies.open_link(name, entry)
+    low_v, high_v, low_ma, high_ma = entry.limits.span
+    device = Potentiostat(
+        name=name,
+        clock=supplies.clock,
+        backend=supplies.driver(name)(link),
+        limits=CellLimits(low_v, high_v, low_ma, high_ma),
+        poll_period_s=entry.poll_period_s or supplies.profile.poll_period_s,
+        resource=entry.resource,
+    )
+    supplies.guard(device)
+    device.subscribe_records(supplies.watch_records)
+    return device
+
+
+def _mri(name: str, entry: MriEntry, supplies: Supplies) -> MriScanner:
+    console = supplies.open_link(f"{name}.console", entry.console)
+    ttl = None
+    if entry.trigger is not None:
+        trigger = supplies.open_link(f"{name}.trigger", entry.trigger)
+        ttl = supplies.driver(name, "trigger")(trigger)
+    mode = "per_scan" if ttl else "off"
+    return MriScanner(
+        name=name,
+        clock=supplies.clock,
+        console=supplies.driver(name, "console")(console, trigger_mode=mode),
+        ttl=ttl,
+        frames=supplies.frames,
+        worker=supplies.worker,
+        charge=supplies.charge,
+        resource=entry.console.resource,
+    )
+
+
+MAKERS: Mapping[str, Callable[[str, Any, Supplies], Any]] = {
+    "potentiostat": _potentiostat,
+    "mri": _mri,
+}
+"""What makes a device, by the kind that a profile names."""

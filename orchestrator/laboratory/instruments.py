@@ -1,0 +1,87 @@
+"""Simulated instruments by the driver that speaks to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.errors import ProfileError
+from sim.instruments.agilent_33500 import SimulatedAgilent33500
+from sim.instruments.keithley_2450 import Keithley2450 as SimulatedKeithley2450
+from sim.instruments.mri_console import SimulatedMriConsole, flash_imagers
+from sim.world import World
+
+_CABLE = "ttl"
+_SMU_IDENTITY = "KEITHLEY INSTRUMENTS,MODEL 2450,{},1.7.12b"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a simulated instrument stands.
+
+    Attributes:
+        world: The sample and its surroundings.
+        serial: Third field of its identity; begins with ``SIM-``.
+        epoch_s: Unix time at which the world begins, s.
+        strict: Whether it raises at a command that it does not have.
+        options: The device's entry in the profile, as a document.
+    """
+
+    world: World
+    serial: str
+    epoch_s: float
+    strict: bool
+    options: Mapping[str, Any]
+
+
+def make_instrument(driver: str, place: Place) -> Any:
+    """The simulated instrument that answers to a driver.
+
+    Raises:
+        ProfileError: None does.
+    """
+    if driver not in INSTRUMENTS:
+        raise ProfileError(
+            "bench",
+            f"no simulated instrument answers to the driver {driver!r}",
+            remedy="give the real instrument's address instead of sim://",
+        )
+    return INSTRUMENTS[driver](place)
+
+
+def _keithley_2450(place: Place) -> Any:
+    identity = _SMU_IDENTITY.format(place.serial)
+    return SimulatedKeithley2450(place.world, identity=identity, strict=place.strict)
+
+
+def _agilent_33500(place: Place) -> Any:
+    return SimulatedAgilent33500(
+        place.world, cable=_CABLE, serial=place.serial, strict=place.strict
+    )
+
+
+def _mri_console(place: Place) -> Any:
+    sample = place.world.sample
+    if not hasattr(sample, "mean_layers_umol_per_cm2"):
+        raise ProfileError(
+            "sample.simulate_as.model",
+            f"{sample.describe()['model']} shows nothing to a simulated MRI console",
+            remedy="use llzo_cell, or a bench without MRI",
+        )
+    return SimulatedMriConsole(
+        place.world,
+        flash_imagers(sample.geometry, place.world.seed),
+        cable=_CABLE,
+        serial=place.serial,
+        clock_offset_s=place.epoch_s,
+        strict=place.strict,
+    )
+
+
+INSTRUMENTS: Mapping[str, Callable[[Place], Any]] = {
+    "keithley_2450": _keithley_2450,
+    "agilent_33500": _agilent_33500,
+    "console_bridge": _mri_console,
+}
+"""What makes a simulated instrument, by the driver that speaks to it."""

@@ -1,0 +1,82 @@
+"""Samples of the simulated laboratory by the model that an experiment's ``simulate_as`` names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.errors import ProfileError
+from orchestrator.inputs.problems import name_remedy
+from sim.samples.llzo_cell import LlzoCell
+from sim.samples.llzto_pellet import LlztoPellet
+from sim.samples.void_cell import VoidCell
+
+DEFAULT_SAMPLE: Mapping[str, Any] = {"model": "llzo_cell", "preset": "small_4p8", "seed": 0}
+"""The sample on a simulated bench where no experiment names one."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What surrounds the sample when the world begins.
+
+    Attributes:
+        temperature_celsius: Temperature, degree Celsius; None: as the sample's preset has it.
+        stack_pressure_mpa: Stack pressure, MPa; None: as the sample's preset has it.
+    """
+
+    temperature_celsius: float | None = None
+    stack_pressure_mpa: float | None = None
+
+
+def make_sample(recipe: Mapping[str, Any], surroundings: Surroundings) -> Any:
+    """The sample that a recipe describes, as `sim.world.Sample`.
+
+    Args:
+        recipe: An experiment's ``simulate_as``: model, preset, seed and what the model takes.
+        surroundings: What surrounds it from the beginning.
+
+    Raises:
+        ProfileError: There is no such model.
+    """
+    model = str(recipe["model"])
+    if model not in SAMPLES:
+        raise ProfileError(
+            "sample.simulate_as.model",
+            f"got {model!r}, expected a simulated sample",
+            remedy=name_remedy(model, SAMPLES),
+        )
+    return SAMPLES[model](recipe, surroundings)
+
+
+def _llzo_cell(recipe: Mapping[str, Any], surroundings: Surroundings) -> LlzoCell:
+    del surroundings  # temperature and pressure do not act on this model
+    return LlzoCell.from_preset(
+        str(recipe["preset"]), seed=int(recipe["seed"]), jitter=float(recipe.get("jitter") or 0.0)
+    )
+
+
+def _void_interface(recipe: Mapping[str, Any], surroundings: Surroundings) -> VoidCell:
+    return VoidCell.from_preset(
+        str(recipe["preset"]),
+        seed=int(recipe["seed"]),
+        stack_pressure_mpa=surroundings.stack_pressure_mpa,
+    )
+
+
+def _llzto_pellet(recipe: Mapping[str, Any], surroundings: Surroundings) -> LlztoPellet:
+    celsius, density = surroundings.temperature_celsius, recipe.get("relative_density")
+    return LlztoPellet.from_preset(
+        str(recipe["preset"]),
+        seed=int(recipe["seed"]),
+        relative_density=None if density is None else float(density),
+        **({} if celsius is None else {"temperature_celsius": celsius}),
+    )
+
+
+SAMPLES: Mapping[str, Callable[[Mapping[str, Any], Surroundings], Any]] = {
+    "llzo_cell": _llzo_cell,
+    "void_interface": _void_interface,
+    "llzto_pellet": _llzto_pellet,
+}
+"""What makes a sample, by its model; `orchestrator.experiment.sample` names the same models."""

@@ -1,0 +1,140 @@
+"""A simulated laboratory that any client can reach over TCP, with faults on its wires."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.errors import ProfileError
+from orchestrator.inputs.problems import name_remedy
+from orchestrator.laboratory.simulated import Laboratory, simulated_name
+from orchestrator.laboratory.timebase import TimeBase
+from orchestrator.profile.models import BenchProfile
+from sim.wire.fault_text import read_fault
+from sim.wire.faults import FaultyInstrument
+from sim.wire.tcp import Served, serve
+
+
+@dataclass(frozen=True)
+class ServedLaboratory:
+    """A simulated laboratory that any client can reach.
+
+    Attributes:
+        laboratory: What is served.
+        resources: VISA resource string by link, ``device`` or ``device.part``.
+        identities: What answers to ``*IDN?``, by link.
+        served: The server behind it.
+    """
+
+    laboratory: Laboratory
+    resources: dict[str, str]
+    identities: dict[str, str]
+    served: Served
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until the server has ended, at most `timeout_s` of real time; whether it has."""
+        return self.served.ended.wait(timeout_s)
+
+    def failures(self) -> list[BaseException]:
+        """What the instruments raised, oldest first: errors of the simulation, not of a client."""
+        return list(self.served.errors)
+
+
+@contextmanager
+def serve_laboratory(
+    profile: BenchProfile,
+    sample: Mapping[str, Any] | None = None,
+    *,
+    faults: Sequence[str] = (),
+    ports: Mapping[str, int] | None = None,
+    life_s: float,
+) -> Iterator[ServedLaboratory]:
+    """Serve the simulated instruments of a bench over TCP, on loopback and the system's clock.
+
+    An instrument is named as in the profile (``pstat``, ``mri.console``) or as in its resource
+    (``smu`` of ``sim://smu``).
+
+    Args:
+        profile: The bench; its instruments on hardware are left out.
+        sample: What lies on it, as an experiment's ``simulate_as``.
+        faults: As `sim.wire.fault_text.read_fault` reads them; times count from now on.
+        ports: Port by instrument; any free one for those not named.
+        life_s: Longest life of the server, s.
+
+    Raises:
+        ProfileError: Nothing on the bench is simulated; a fault or a port cannot be understood,
+            names no instrument, or the port is in use. Nothing is served.
+        Exception: The first that an instrument raised, when the context ends.
+    """
+    names = {
+        who: simulated_name(link.resource) for who, link in profile.links.items() if link.simulated
+    }
+    if not names:
+        raise ProfileError(
+            profile.bench, "nothing on it is simulated", remedy="name a bench with sim:// resources"
+        )
+    time = TimeBase.real()
+    try:
+        laboratory = Laboratory(profile, sample, time, strict=False)
+        identities = {
+            who: laboratory.instruments[name].answer(b"*IDN?").decode()
+            for who, name in names.items()
+        }
+        instruments = _with_faults(laboratory, names, faults)
+        wanted = {_named(names, who, f"--port {who}"): port for who, port in (ports or {}).items()}
+        with _listening(instruments, wanted, life_s) as served:
+            resources = {who: served.resource(name) for who, name in names.items()}
+            yield ServedLaboratory(laboratory, resources, identities, served)
+    finally:
+        time.loop.close()
+
+
+@contextmanager
+def _listening(
+    instruments: Mapping[str, Any], ports: Mapping[str, int], life_s: float
+) -> Iterator[Served]:
+    """Serve; a port that cannot be had is bad input."""
+    started = False
+    try:
+        with serve(instruments, ports=ports, life_s=life_s) as served:
+            started = True
+            yield served
+    except OSError as error:
+        if started:
+            raise
+        raise ProfileError(
+            "bench", f"cannot listen: {error}", remedy="choose another --port, or leave it out"
+        ) from None
+
+
+def _with_faults(
+    laboratory: Laboratory, names: Mapping[str, str], faults: Sequence[str]
+) -> dict[str, Any]:
+    """The instruments, those on whose wire something goes wrong wrapped."""
+    instruments: dict[str, Any] = dict(laboratory.instruments)
+    for text in faults:
+        who = f"--fault {text}"
+        try:
+            device, fault = read_fault(text)
+        except ValueError as error:
+            raise ProfileError(who, str(error), remedy="for example late:pstat:10:60") from None
+        name = _named(names, device, who)
+        if not isinstance(instruments[name], FaultyInstrument):
+            instruments[name] = FaultyInstrument(instruments[name], laboratory.world.now)
+        instruments[name].add(fault)
+    return instruments
+
+
+def _named(names: Mapping[str, str], given: str, who: str) -> str:
+    """The instrument that a person means, by link or by the name in its resource."""
+    if given in names.values():
+        return given
+    if given not in names:
+        raise ProfileError(
+            who,
+            f"got {given!r}, expected a simulated instrument of this bench",
+            remedy=name_remedy(given, names),
+        )
+    return names[given]
