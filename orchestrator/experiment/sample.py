@@ -16,6 +16,7 @@ SIMULATED_SAMPLES: dict[str, tuple[str, ...]] = {
     "llzo_cell": ("small_4p8", "insitu_8p9", "tracer_8p9"),
     "void_interface": ("li_lpscl", "limg_lpscl", "li_lpscl_operando", "limg_lpscl_operando"),
     "llzto_pellet": ("lithiophobic", "lithiophilic", "limg"),
+    "llzto_blocking": ("nickel_2mm",),
 }
 """Models of samples that the simulated laboratory has, with their presets."""
 

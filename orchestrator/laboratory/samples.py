@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.errors import ProfileError
 from orchestrator.inputs.problems import name_remedy
+from sim.samples.blocking_pellet import BlockingPellet
 from sim.samples.llzo_cell import LlzoCell
 from sim.samples.llzto_pellet import LlztoPellet
 from sim.samples.void_cell import VoidCell
@@ -74,9 +75,15 @@ def _llzto_pellet(recipe: Mapping[str, Any], surroundings: Surroundings) -> Llzt
     )
 
 
+def _llzto_blocking(recipe: Mapping[str, Any], surroundings: Surroundings) -> BlockingPellet:
+    del surroundings  # the paper's electronic conductivity is known at one temperature only
+    return BlockingPellet.from_preset(str(recipe["preset"]), seed=int(recipe["seed"]))
+
+
 SAMPLES: Mapping[str, Callable[[Mapping[str, Any], Surroundings], Any]] = {
     "llzo_cell": _llzo_cell,
     "void_interface": _void_interface,
     "llzto_pellet": _llzto_pellet,
+    "llzto_blocking": _llzto_blocking,
 }
 """What makes a sample, by its model; `orchestrator.experiment.sample` names the same models."""
