@@ -155,7 +155,7 @@ def test_busy_aborted_and_failed_are_told(bench):
     bench.console.arm()
     with pytest.raises(NotReachedError, match="experiment 1 is waiting_trigger, expected idle"):
         bench.console.arm()
-    with pytest.raises(NotReachedError, match="wait for the acquisition, or abort it"):
+    with pytest.raises(NotReachedError, match="wait for what goes on, or end it"):
         bench.console.configure(SHORT)
     bench.console.abort()
     bench.console.abort()
