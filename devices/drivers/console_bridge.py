@@ -9,28 +9,15 @@ Verified on hardware: no.
 
 from __future__ import annotations
 
-import json
-import math
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from devices.drivers.bridge_lines import BridgeInstrument, command_once, greet, parse_object
-from devices.errors import InstrumentFault, LimitError, LinkError
+from devices.drivers.bridge_acquisition import AcquisitionBridge, BridgeAcquisition, time_s
 from devices.link import Link
-from devices.link_numbers import parse_float
-from devices.roles import ConsoleState, ConsoleStatus, Identity
-
-MAX_IMAGE_BYTES = 64 * 1024 * 1024
-"""A larger image is refused before memory is taken for it."""
-
-_DOWNLOAD_BUDGET_S = 30.0
+from devices.roles import ConsoleState, ConsoleStatus
 
 
-class ConsoleBridge(BridgeInstrument):
+class ConsoleBridge(AcquisitionBridge):
     """An MRI console that speaks the bridge protocol.
 
     Args:
@@ -42,40 +29,9 @@ class ConsoleBridge(BridgeInstrument):
     def __init__(self, adapter: Any, name: str = "MRI console bridge", **kwargs: Any) -> None:
         super().__init__(adapter, name, **kwargs)
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Control the acquisition's parameters (dict, units in the names)."""
-        return self.answer("ACQ:CONF?", parse_object)
 
-    @settings.setter
-    def settings(self, changes: Mapping[str, Any]) -> None:
-        self.write(f"ACQ:CONF {json.dumps(dict(changes), allow_nan=False)}")
-
-    @property
-    def status(self) -> dict[str, Any]:
-        """Get where the acquisition stands (dict with state, progress, times in Unix s)."""
-        return self.answer("ACQ:STAT?", parse_object)
-
-    @property
-    def expected_duration_s(self) -> float:
-        """Get the duration of an acquisition with the present settings in s (float)."""
-        return self.answer("ACQ:DUR?", parse_float)
-
-    @property
-    def image_header(self) -> dict[str, Any]:
-        """Get shape, dtype, size in bytes, CRC-32, times and settings of the last image (dict)."""
-        return self.answer("ACQ:IMAG:HEAD?", parse_object)
-
-    def abort(self) -> None:
-        """End the acquisition, acknowledge an error."""
-        self.write("ACQ:ABOR")
-
-
-class BridgeMriConsole:
+class BridgeMriConsole(BridgeAcquisition):
     """An MRI console for experiments, over a link to a bridge.
-
-    After a reconnect the token is proved again and the console is asked for its state, before
-    anything else is sent; an acquisition that was running goes on.
 
     Args:
         link: Open link to the bridge.
@@ -91,53 +47,10 @@ class BridgeMriConsole:
     def __init__(
         self, link: Link, *, token: str | None = None, trigger_mode: str | None = None
     ) -> None:
-        self._link, self._token = link, token
-        self.driver = ConsoleBridge(link.adapter, link.who)
-        with link.transaction():
-            self._greet()
-            held = self.driver.settings.get("trigger_mode")
+        super().__init__(link, ConsoleBridge(link.adapter, link.who), token=token)
+        held = self.driver.settings.get("trigger_mode")
         if trigger_mode is not None and trigger_mode != held:
             self.configure({"trigger_mode": trigger_mode})
-        link.on_reconnect(self._greet)
-
-    def identity(self) -> Identity:
-        """Who answers, from ``*IDN?``."""
-        return self._link.identity
-
-    def configure(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Set the acquisition's parameters, all or none, and return them as read back.
-
-        Raises:
-            LimitError: A name or value is refused; the text is the console's.
-            NotReachedError: The console is busy.
-            InstrumentFault: A parameter that was set is missing from what is read back.
-        """
-        with self._link.transaction():
-            try:
-                self.driver.settings = dict(settings)
-            except ValueError as error:
-                raise LimitError(
-                    self._link.who, f"settings: {error}", remedy="use finite numbers"
-                ) from error
-            self.driver.check_errors()
-            held = self.driver.settings
-        missing = sorted(set(settings) - set(held))
-        if missing:
-            raise InstrumentFault(
-                self._link.who,
-                f"settings {', '.join(missing)} are not read back",
-                remedy="compare the agent's version with the driver's",
-            )
-        return held
-
-    def arm(self) -> None:
-        """Prepare an acquisition that begins at the next trigger; sent at most once.
-
-        Raises:
-            NotReachedError: The console is busy.
-            LinkError: It was not sent, or may have been: look at `status`.
-        """
-        command_once(self._link, "ACQ:ARM")
 
     def status(self) -> ConsoleStatus:
         """Where the acquisition stands: one query, one line.
@@ -145,83 +58,22 @@ class BridgeMriConsole:
         Raises:
             LinkError: The reply is not a status.
         """
-        reply = self.driver.status
-        try:
-            return ConsoleStatus(
-                state=ConsoleState(reply["state"]),
-                progress=float(reply["progress"]),
-                experiment=int(reply["experiment"]),
-                t_start_s=_time(reply["t_start_s"]),
-                t_end_s=_time(reply["t_end_s"]),
-                error=str(reply["error"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise LinkError(
-                self._link.who,
-                f"garbled status, {type(error).__name__}: {error}",
-                remedy="compare the agent's version with the driver's",
-            ) from error
+        return self.read_status(_status)
 
-    def expected_duration_s(self) -> float:
-        """TR x encoded phase lines x averages x repetitions, plus dummy scans, s."""
-        return self.driver.expected_duration_s
-
-    def read_image(self) -> tuple[npt.NDArray[np.float32], Mapping[str, Any]]:
-        """Last reconstructed image, shape (lines, columns), and its header.
-
-        Raises:
-            InstrumentFault: There is no image of the last acquisition, or its header promises
-                another shape than its matrix, another type or too many bytes.
-            LinkError: What arrived is not what the header promised; it may be asked for again.
-        """
-        with self._link.transaction(budget_s=_DOWNLOAD_BUDGET_S):
-            header = self.driver.image_header
-            shape = self._checked_shape(header)
-            pixels = self._link.query_binary("ACQ:IMAG?", "u1")
-            received = pixels.tobytes()
-            wrong = len(received) != header["nbytes"] or zlib.crc32(received) != header["crc32"]
-            if wrong:
-                self._link.distrust("an image that does not fit its header")
-                raise LinkError(
-                    self._link.who,
-                    f"image: got {len(received)} bytes with CRC {zlib.crc32(received)}, "
-                    f"expected {header['nbytes']} with {header['crc32']}",
-                    remedy="read it again",
-                )
-        return np.frombuffer(received, "<f4").reshape(shape).copy(), header
-
-    def abort(self) -> None:
-        """End the acquisition, acknowledge an error; idempotent."""
-        with self._link.transaction():
-            self.driver.abort()
-            self.driver.check_errors()
-
-    def time(self) -> float:
-        """The console's own clock, Unix s."""
-        return self.driver.clock_s
-
-    def _greet(self) -> None:
-        """Prove the token, forget errors of a conversation before this one, see that it answers."""
-        greet(self._link, self.driver, self._token)
-        self.status()
-
-    def _checked_shape(self, header: Mapping[str, Any]) -> tuple[int, int]:
-        """Shape of an image that may be read: as its matrix (x, z) says, and not too large."""
-        settings = header.get("settings")
-        matrix = settings.get("matrix") if isinstance(settings, dict) else None
-        found = [header.get(name) for name in ("shape", "dtype", "nbytes")]
+    def expected_shape(self, settings: Mapping[str, Any]) -> tuple[int, ...] | None:
+        """(lines, columns): the matrix (x, z) reversed."""
+        matrix = settings.get("matrix")
         if isinstance(matrix, list) and [type(side) for side in matrix] == [int, int]:
-            columns, lines = matrix
-            expected = [[lines, columns], "<f4", 4 * lines * columns]
-            if found == expected and 0 < expected[2] <= MAX_IMAGE_BYTES and "crc32" in header:
-                return lines, columns
-        raise InstrumentFault(
-            self._link.who,
-            f"image of shape, type and size {found}, expected those of matrix {matrix} as '<f4', "
-            f"at most {MAX_IMAGE_BYTES} bytes and a crc32",
-            remedy="compare the console's matrix with the experiment's",
-        )
+            return matrix[1], matrix[0]
+        return None
 
 
-def _time(value: Any) -> float:
-    return math.nan if value is None else float(value)
+def _status(reply: dict[str, Any]) -> ConsoleStatus:
+    return ConsoleStatus(
+        state=ConsoleState(reply["state"]),
+        progress=float(reply["progress"]),
+        experiment=int(reply["experiment"]),
+        t_start_s=time_s(reply["t_start_s"]),
+        t_end_s=time_s(reply["t_end_s"]),
+        error=str(reply["error"]),
+    )
