@@ -16,6 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from sim.samples.impedance import CellResistances
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -60,6 +62,10 @@ class Sample(Protocol):
 
     def charge_mah(self, t_s: float) -> tuple[float, float]:
         """Charge that the lithium carried until `t_s`: (net A -> B, throughput), mAh."""
+        ...
+
+    def resistances(self, t_s: float) -> CellResistances:
+        """What the impedance depends on at `t_s`, as `sim.samples.impedance` takes it."""
         ...
 
     def describe(self) -> dict[str, Any]:

@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from sim.samples.llzo_cell import LlzoCell
 
 Floats = npt.NDArray[np.float64]
 Complexes = npt.NDArray[np.complex128]
@@ -30,7 +27,7 @@ _NOISE_STREAM = 4
 
 @dataclass(frozen=True)
 class CellResistances:
-    """What the impedance of a cell depends on.
+    """What the impedance of a cell depends on; every sample says it of itself, `resistances(t_s)`.
 
     Attributes:
         bulk_ohm_cm2: Electrolyte with its grain boundaries.
@@ -43,17 +40,6 @@ class CellResistances:
     interface_ohm_cm2: float
     area_cm2: float
     short_ohm: float | None = None
-
-
-def llzo_resistances(cell: LlzoCell, t_s: float) -> CellResistances:
-    """Resistances of a Li/LLZO/Li cell at `t_s`, s."""
-    truth: dict[str, Any] = cell.snapshot(t_s)
-    return CellResistances(
-        bulk_ohm_cm2=truth["bulk_ohm_cm2"],
-        interface_ohm_cm2=truth["interface_ohm_cm2"] + truth["interphase_ohm_cm2"],
-        area_cm2=cell.area_cm2,
-        short_ohm=truth["short_ohm"],
-    )
 
 
 def impedance_ohm(frequencies_hz: Floats, cell: CellResistances) -> Complexes:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from sim.samples.impedance import CellResistances
 from sim.world import Floats, Terminals
 
 _MA_S_PER_MAH = 3600.0
@@ -84,6 +85,14 @@ class LinearCell:
     def open_circuit_v(self, charge_mah: Floats) -> Floats:
         """Open-circuit voltage after a net charge, V."""
         return self.emf_v + self.stiffness_v_per_mah * charge_mah
+
+    def resistances(self, t_s: float) -> CellResistances:
+        """Its resistance as that of an electrolyte without interfaces, at any time.
+
+        The rise of the EMF with charge is left out: it shows below every frequency in use.
+        """
+        del t_s
+        return CellResistances(self.resistance_ohm * self.area_cm2, 0.0, self.area_cm2)
 
     def describe(self) -> dict[str, Any]:
         """Model and parameters."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from sim.errors import SimulationError
 from sim.samples.bogacki_shampine import ATOL, H_MAX_S, RTOL
+from sim.samples.impedance import CellResistances
 from sim.samples.llzo_equations import AT, Floats, LlzoEquations
 from sim.samples.llzo_history import Window, reduce
 from sim.samples.llzo_parameters import (
@@ -193,6 +194,19 @@ class LlzoCell:
         short_s = self._course.short_s
         return short_s if t_now_s >= short_s else None
 
+    def resistances(self, t_s: float) -> CellResistances:
+        """What the impedance depends on at `t_s`, s; the interphase counts as interface."""
+        y, p = self._state(t_s), self._parameters
+        u_a, u_b = float(y[AT.u_a]), float(y[AT.u_b])
+        days = t_s / SECONDS_PER_DAY
+        return CellResistances(
+            bulk_ohm_cm2=1e3 * float(self._equations.bulk_kohm_cm2(reduce(y)[2:])),
+            interface_ohm_cm2=1e3
+            * float(self._equations.contacts_kohm_cm2(u_a, u_b, math.sqrt(days))),
+            area_cm2=self.area_cm2,
+            short_ohm=None if self.short_time_s(t_s) is None else p.short_ohm,
+        )
+
     def snapshot(self, t_s: float) -> dict[str, Any]:
         """The whole truth at `t_s`, for tests and for instruments that see inside.
 
@@ -203,6 +217,7 @@ class LlzoCell:
         p, at_now = self._parameters, self.terminals(np.array([t_s]))
         u_a, u_b = float(y[AT.u_a]), float(y[AT.u_b])
         net_mah, throughput_mah = self.charge_mah(t_s)
+        resistances = self.resistances(t_s)
         return {
             "t_s": t_s,
             "voltage_v": float(at_now.voltage_v[0]),
@@ -214,11 +229,11 @@ class LlzoCell:
             "contact_loss": [u_a, u_b],
             "electrodes_mah_per_cm2": [float(y[AT.electrode_a]), float(y[AT.electrode_b])],
             "isotopes": asdict(self.isotopes(t_s)),
-            "bulk_ohm_cm2": 1e3 * float(self._equations.bulk_kohm_cm2(reduce(y)[2:])),
+            "bulk_ohm_cm2": resistances.bulk_ohm_cm2,
             "interface_ohm_cm2": p.interface_ohm_cm2 / (1.0 - u_a)
             + p.interface_ohm_cm2 / (1.0 - u_b),
             "interphase_ohm_cm2": p.sei_ohm_cm2_per_sqrt_day * math.sqrt(t_s / SECONDS_PER_DAY),
-            "short_ohm": p.short_ohm if self.short_time_s(t_s) is not None else None,
+            "short_ohm": resistances.short_ohm,
         }
 
     def describe(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestrator.analysis.impedance import classify, fit_two_arc, two_arc_ohm
 from orchestrator.analysis.kramers_kronig import kramers_kronig
-from sim.samples.impedance import CellResistances, impedance_ohm, llzo_resistances, with_noise
+from sim.samples.impedance import CellResistances, impedance_ohm, with_noise
 from sim.samples.llzo_cell import LlzoCell
 
 SWEEP_HZ = np.geomspace(7e6, 0.5, 73)
@@ -107,7 +107,7 @@ def test_spectra_of_the_llzo_cell_follow_its_growing_resistance():
     cell = LlzoCell.from_preset("small_4p8")
     cell.apply_current(0.0, 0.1 * cell.area_cm2)
     for index, t_s in enumerate((0.0, 3 * 86_400.0)):
-        truth = llzo_resistances(cell, t_s)
+        truth = cell.resistances(t_s)
         spectrum = with_noise(impedance_ohm(SWEEP_HZ, truth), seed=3, spectrum_index=index)
         fit = fit_two_arc(SWEEP_HZ, spectrum, area_cm2=cell.area_cm2, electrolyte_ohm_cm2=100.0)
         bulk_off = fit.bulk.ohm_cm2 - truth.bulk_ohm_cm2
