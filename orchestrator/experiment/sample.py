@@ -17,6 +17,7 @@ SIMULATED_SAMPLES: dict[str, tuple[str, ...]] = {
     "void_interface": ("li_lpscl", "limg_lpscl", "li_lpscl_operando", "limg_lpscl_operando"),
     "llzto_pellet": ("lithiophobic", "lithiophilic", "limg"),
     "llzto_blocking": ("nickel_2mm",),
+    "full_cell": ("nmc83_limg",),
 }
 """Models of samples that the simulated laboratory has, with their presets."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from orchestrator.errors import ProfileError
 from orchestrator.inputs.problems import name_remedy
 from sim.samples.blocking_pellet import BlockingPellet
+from sim.samples.full_cell import FullCell
 from sim.samples.llzo_cell import LlzoCell
 from sim.samples.llzto_pellet import LlztoPellet
 from sim.samples.void_cell import VoidCell
@@ -80,10 +81,20 @@ def _llzto_blocking(recipe: Mapping[str, Any], surroundings: Surroundings) -> Bl
     return BlockingPellet.from_preset(str(recipe["preset"]), seed=int(recipe["seed"]))
 
 
+def _full_cell(recipe: Mapping[str, Any], surroundings: Surroundings) -> FullCell:
+    return FullCell.from_preset(
+        str(recipe["preset"]),
+        seed=int(recipe["seed"]),
+        stack_pressure_mpa=surroundings.stack_pressure_mpa,
+        temperature_celsius=surroundings.temperature_celsius,
+    )
+
+
 SAMPLES: Mapping[str, Callable[[Mapping[str, Any], Surroundings], Any]] = {
     "llzo_cell": _llzo_cell,
     "void_interface": _void_interface,
     "llzto_pellet": _llzto_pellet,
     "llzto_blocking": _llzto_blocking,
+    "full_cell": _full_cell,
 }
 """What makes a sample, by its model; `orchestrator.experiment.sample` names the same models."""

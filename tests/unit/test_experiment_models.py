@@ -26,6 +26,7 @@ from orchestrator.profile.loading import load_profile
 from plans.conditions import CRITERIA
 from plans.imaging import Moment
 from plans.schedule import walk
+from sim.samples.full_cell_parameters import PRESETS as FULL_CELL_PRESETS
 from sim.samples.llzo_parameters import PRESETS
 from sim.samples.llzto_parameters import PRESETS as LLZTO_PRESETS
 from sim.samples.void_parameters import PRESETS as VOID_PRESETS
@@ -228,6 +229,7 @@ def test_the_tables_agree_with_those_who_carry_them_out():
     assert set(SIMULATED_SAMPLES["llzo_cell"]) == set(PRESETS)
     assert set(SIMULATED_SAMPLES["void_interface"]) == set(VOID_PRESETS)
     assert set(SIMULATED_SAMPLES["llzto_pellet"]) == set(LLZTO_PRESETS)
+    assert set(SIMULATED_SAMPLES["full_cell"]) == set(FULL_CELL_PRESETS)
 
 
 @pytest.mark.parametrize("model", SIMULATED_SAMPLES)
