@@ -18,7 +18,7 @@ from orchestrator.cli.output import Output
 
 VERBS = (
     "demo", "run", "new", "runs", "show", "report", "recover", "upload", "off", "shell",
-    "bench", "doctor", "schema",
+    "bench", "doctor", "reproduce", "schema",
 )  # fmt: skip
 """Verbs in the order of the help page; each is the module `orchestrator.cli.<verb>`."""
 

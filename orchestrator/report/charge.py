@@ -23,7 +23,7 @@ def draw_charge(contents: Contents) -> Figure:
     imaging = contents.imaging
     exposures = imaging is not None and np.isfinite(imaging.throughput_mah).any()
     rows = 3 if exposures else 2
-    figure = new_figure(contents, height_in=0.9 + 1.75 * rows)
+    figure = new_figure(contents.provenance, height_in=0.9 + 1.75 * rows)
     height_in = 0.9 + 1.75 * rows
     axes = figure.subplots(
         rows,

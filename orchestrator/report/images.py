@@ -41,7 +41,7 @@ def draw_frames(contents: Contents, imaging: Imaging) -> Figure | None:
     rows = 1 if analysis is None else 2
     row_in = _IMAGE_WIDTH_IN * _aspect(imaging)
     height_in = _ABOVE_IN + rows * row_in + (rows - 1) * _BETWEEN_IN + _BELOW_IN
-    figure = new_figure(contents, height_in=height_in)
+    figure = new_figure(contents.provenance, height_in=height_in)
     width_in = len(chosen) * (_IMAGE_WIDTH_IN + _APART_IN)
     grid = figure.add_gridspec(
         rows,

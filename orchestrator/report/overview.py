@@ -41,7 +41,7 @@ _LAYER_TEXT = ("1 (at A)", "2", "3", "4 (at B)")
 
 def draw_overview(contents: Contents) -> Figure:
     """Voltage, layers and rates against time, one below the other."""
-    figure = new_figure(contents, height_in=9.6)
+    figure = new_figure(contents.provenance, height_in=9.6)
     grid = figure.add_gridspec(
         3,
         2,

@@ -92,7 +92,8 @@ def _draw(contents: Contents, directory: Path) -> dict[str, Picture]:
             figure = draw()
             if figure is None:
                 continue
-            save(figure, path, contents)
+            what = f"run {contents.start.get('uid', '')}"
+            save(figure, path, what=what, provenance=contents.provenance)
             encoded = base64.b64encode(path.read_bytes()).decode("ascii")
             # base64 of our own picture: nothing in it can be markup
             source = Markup(f"data:image/png;base64,{encoded}")  # noqa: S704

@@ -16,8 +16,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from orchestrator.report.contents import Contents
-
 WIDTH_IN = 10.0
 CSS_PX_PER_IN = 96
 DPI = 1.5 * CSS_PX_PER_IN
@@ -68,15 +66,15 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_figure(contents: Contents, *, height_in: float) -> Figure:
-    """An empty figure that says where its data come from."""
+def new_figure(provenance: str, *, height_in: float) -> Figure:
+    """An empty figure that says where its data come from: a key of `BANNERS`."""
     figure = Figure(figsize=(WIDTH_IN, height_in), dpi=DPI)
     FigureCanvasAgg(figure)
-    if contents.provenance != "measured":
+    if provenance != "measured":
         figure.text(
             0.995,
             1.0 - 0.06 / height_in,
-            BANNERS[contents.provenance],
+            BANNERS[provenance],
             ha="right",
             va="top",
             color=MARK,
@@ -86,9 +84,9 @@ def new_figure(contents: Contents, *, height_in: float) -> Figure:
     return figure
 
 
-def save(figure: Figure, path: Path, contents: Contents) -> None:
-    """Write a PNG whose metadata repeat the run and the origin of the data."""
-    description = f"run {contents.start.get('uid', '')}: {BANNERS[contents.provenance]}"
+def save(figure: Figure, path: Path, *, what: str, provenance: str) -> None:
+    """Write a PNG whose metadata repeat what it shows and the origin of the data."""
+    description = f"{what}: {BANNERS[provenance]}"
     figure.savefig(
         path,
         metadata={"Description": description, "Software": "operando"},

@@ -1,0 +1,42 @@
+"""Figures of Liu et al. 2025 as they come back: voltage, layers, isotopes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from orchestrator.report.style import LAYER_COLOURS, LAYER_MARKERS, VOLTAGE, panel
+from orchestrator.reproduce.drawing import Drawing, panels, published
+from orchestrator.reproduce.task import Observation
+
+
+def draw(observations: Mapping[tuple[str, str], Observation]) -> list[Drawing]:
+    """The figures that there are observations for."""
+    return [_in_situ(observations["in_situ_mri", ""])]
+
+
+def _in_situ(seen: Observation) -> Drawing:
+    figure, (left, right) = panels(2)
+    panel(left, "a", "Voltage at 0.1 mA/cm² (Fig. 4a)")
+    left.plot(seen["curve_d"], seen["curve_mv"], color=VOLTAGE, linewidth=0.6)
+    published(left, 50.0, "50 mV")
+    published(left, 7.6, "short at 7.6 d", vertical=True)
+    left.set(xlabel="time / d", ylabel="voltage / mV", ylim=(-300.0, 300.0))
+    panel(right, "b", "Metallic lithium by depth (Fig. 4b)")
+    for layer, amounts in enumerate(np.array(seen["layers_umol_per_cm2"]).T):
+        right.plot(
+            seen["layers_d"], amounts, LAYER_MARKERS[layer], color=LAYER_COLOURS[layer],
+            markersize=3.5, label=f"layer {layer + 1}",
+        )  # fmt: skip
+    for bound in seen["stage_bounds_d"]:
+        right.axvline(bound, color="#c9cfd6", linewidth=0.8, zorder=0)
+    right.set(xlabel="time / d", ylabel="lithium / µmol cm⁻²")
+    right.legend(loc="upper left")
+    alt = "Voltage against time to the short; lithium in four layers against time"
+    caption = (
+        "a: every half cycle; the paper states about 50 mV and a short at 7.6 d. b: lithium in "
+        "four layers from the simulated images, one standard deviation is about 0.2 µmol/cm²; "
+        "lines: boundaries of the stages I to IV. The paper's points exist in its figure only."
+    )
+    return Drawing("in-situ", figure, alt, caption)
