@@ -39,6 +39,8 @@ class IsotopeState:
         x6_electrodes: 6Li fraction of the electrodes.
         x6_electrolyte: 6Li fraction of the electrolyte, grains and boundaries together.
         x6_dendrites: 6Li fraction of all dendrites; NaN while there are none.
+        x6_bulk_dendrites: 6Li fraction of those of mechanism 2, all that the two inner layers
+            hold; NaN while there are none.
         surface_dendrites_c: Dendrites of mechanism 1, C.
         bulk_dendrites_c: Dendrites of mechanism 2, C.
         bulk_fraction: Share of mechanism 2 in all dendrites; NaN while there are none.
@@ -49,6 +51,7 @@ class IsotopeState:
     x6_electrodes: float
     x6_electrolyte: float
     x6_dendrites: float
+    x6_bulk_dendrites: float
     surface_dendrites_c: float
     bulk_dendrites_c: float
     bulk_fraction: float
@@ -181,6 +184,7 @@ class LlzoCell:
             x6_electrodes=float(y[AT.s_electrodes] / electrodes_c),
             x6_electrolyte=float((y[AT.s_grains] + y[AT.s_boundaries]) / p.electrolyte_c),
             x6_dendrites=math.nan if x6_dendrites is None else float(x6_dendrites),
+            x6_bulk_dendrites=float(y[AT.s_dendrite_2] / bulk) if bulk else math.nan,
             surface_dendrites_c=surface,
             bulk_dendrites_c=bulk,
             bulk_fraction=bulk / dendrites if dendrites else math.nan,

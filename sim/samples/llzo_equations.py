@@ -197,7 +197,10 @@ class LlzoEquations:
 
     def _bulk_growth(self, voltage_v: float, y: State) -> list[float]:
         """Mechanism 2: nucleation at a voltage times logistic growth on finite sites."""
-        rate = self._r2 * math.exp(-((self.parameters.nucleation_v / voltage_v) ** 2))
+        ratio = self.parameters.nucleation_v / voltage_v if voltage_v else math.inf
+        rate = self._r2 * math.exp(
+            -ratio * ratio
+        )  # a power would overflow at the smallest voltages
         return [
             rate * (b + seed) * max(0.0, 1.0 - b / site)
             for b, seed, site in zip(y[6:10], self._seeds, self._sites, strict=True)

@@ -246,6 +246,14 @@ def test_an_absurd_drive_ends_in_an_event_and_not_in_an_endless_loop():
     assert at(cell, 3600.0) == (math.inf, 0.0)
 
 
+@pytest.mark.parametrize("current_ma", [1e-30, -1e-170, 5e-324])
+def test_a_drive_too_small_to_matter_is_a_rest(current_ma):
+    cell = LlzoCell.from_preset("small_4p8")
+    cell.apply_current(0.0, current_ma)
+    assert at(cell, 86_400.0)[1] == pytest.approx(current_ma, rel=1e-9)
+    assert cell.layers_umol_per_cm2(86_400.0).sum() < 1e-20
+
+
 def test_jitter_is_the_seeds_and_nothing_else():
     def layers(seed: int, jitter: float) -> list[float]:
         cell = LlzoCell.from_preset("small_4p8", seed=seed, jitter=jitter)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import savgol_filter
 
+from sim.samples.isotopes import signal_ratio_6_to_7
 from sim.samples.llzo_cell import LlzoCell
 
 DAY_S = 86_400.0
@@ -190,6 +191,14 @@ def test_6li_of_the_dendrites_falls_below_the_electrolyte(
         assert found.x6_electrolyte == pytest.approx(electrolyte, abs=1e-3)
     if electrodes is not None:
         assert found.x6_electrodes == pytest.approx(electrodes, abs=1e-3)
+
+
+def test_inner_layers_at_30_c_show_no_6li(tracer):
+    """7.1 % of 6Li is a line of 0.0027 of the other: below what the paper's noise lets see."""
+    found = tracer.isotopes(_time_of_charge(tracer, 30.0, 27.5 * DAY_S))
+    assert found.x6_bulk_dendrites == pytest.approx(0.071, abs=1e-3)
+    assert signal_ratio_6_to_7(found.x6_bulk_dendrites) == pytest.approx(0.0027, abs=5e-5)
+    assert found.x6_bulk_dendrites < found.x6_electrolyte < found.x6_dendrites
 
 
 def test_6li_parity_at_48_c(tracer):
