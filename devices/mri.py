@@ -1,4 +1,7 @@
-"""The MRI scanner of an experiment: arms the console, triggers a scan, delivers a frame."""
+"""The MRI scanner of an experiment: arms the console, triggers a scan, delivers a frame.
+
+A frame is an image, a volume or a pair of spectra, as the configured method has it.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ from typing import Any, Literal
 
 import numpy as np
 from ophyd import Component as Cpt
-from ophyd import Device, Kind
+from ophyd import Kind
 from ophyd.status import Status
 
 from devices.clock import Clock, Handle
 from devices.errors import DeviceError, InstrumentFault, LinkError, NotReachedError
-from devices.mri_settings import SETTINGS, ended_early, judge, setting
+from devices.mri_configuration import MriConfiguration
+from devices.mri_judgement import ended_early, judge
 from devices.roles import (
     ChargeSource,
     ConsoleState,
@@ -46,7 +50,7 @@ class Scan(StrEnum):
     FETCHING = "fetching"
 
 
-class MriScanner(Device):
+class MriScanner(MriConfiguration):
     """An MRI console with its TTL trigger; Triggerable, stageable, Pausable.
 
     `stage` checks the console and opens the stream of frames, `trigger` arms the console, sends
@@ -78,20 +82,6 @@ class MriScanner(Device):
     quality = Cpt(ReadbackSignal, value="", dtype="string")
     new_frame = Cpt(ReadbackSignal, value=0, dtype="integer", kind=Kind.omitted)
 
-    method = setting("method")
-    tr_s = setting("tr_s")
-    te_s = setting("te_s")
-    flip_angle_deg = setting("flip_angle_deg")
-    averages = setting("averages")
-    repetitions = setting("repetitions")
-    dummy_scans = setting("dummy_scans")
-    matrix = setting("matrix")
-    fov_mm = setting("fov_mm")
-    slice_thickness_mm = setting("slice_thickness_mm")
-    nucleus = setting("nucleus")
-    frequency_mhz = setting("frequency_mhz")
-    line = setting("line")
-    expected_duration_s = Cpt(ReadbackSignal, value=np.nan, units="s", kind=Kind.config)
     clock_offset_s = Cpt(ReadbackSignal, value=np.nan, units="s", kind=Kind.config)
     serial = Cpt(ReadbackSignal, value="", dtype="string", kind=Kind.config)
 
@@ -127,10 +117,8 @@ class MriScanner(Device):
 
     def __repr__(self) -> str:
         """What a person at the prompt wants to know."""
-        nx, nz = self.matrix.get()
         return (
-            f"<{type(self).__name__} {self.name}: {self._scan}, {self.method.get()} {nx}x{nz} x "
-            f"{self.averages.get()}, {self.expected_duration_s.get():.6g} s, "
+            f"<{type(self).__name__} {self.name}: {self._scan}, {self.in_short()}, "
             f"last frame {self.frame.get()}>"
         )
 
@@ -145,27 +133,18 @@ class MriScanner(Device):
         """Set acquisition parameters; what the console reads back is what is recorded.
 
         Args:
-            settings: Some of `SETTINGS`.
+            settings: Some of `devices.mri_methods.SETTINGS`; another `method` begins with the
+                console's own settings of that method.
 
         Returns:
             Configuration before and after, as bluesky wants it.
 
         Raises:
-            InstrumentFault: A parameter is unknown, or a scan is running.
+            InstrumentFault: A parameter is not one of the method's, or a scan is running.
         """
-        unknown = sorted(set(settings) - set(SETTINGS))
-        if unknown:
-            raise InstrumentFault(
-                self.name,
-                f"unknown settings {', '.join(unknown)}",
-                remedy=f"use some of {', '.join(SETTINGS)}",
-            )
         self._refuse_if_busy("configure")
         before = dict(self.read_configuration())
-        for key, value in self._console.configure(settings).items():
-            if key in SETTINGS:
-                getattr(self, key).update(value)
-        self.expected_duration_s.update(self._console.expected_duration_s())
+        self.configure_console(self._console, settings)
         return before, dict(self.read_configuration())
 
     def stage(self) -> list[object]:
@@ -180,7 +159,7 @@ class MriScanner(Device):
         self.expected_duration_s.update(self._console.expected_duration_s())
         self.clock_offset_s.update(round(self._console.time() - self.clock.time(), 6))
         self.frame.update(-1)
-        self._frames.open(self.name, self._image_key, self._shape, "<f4")
+        self._frames.open(self.name, self._image_key, self.frame_shape, "<f4")
         staged: list[object] = super().stage()
         return staged
 
@@ -203,15 +182,8 @@ class MriScanner(Device):
     def describe(self) -> dict[str, dict[str, Any]]:
         """Data keys of a frame's event, the image as an external array."""
         described: dict[str, dict[str, Any]] = super().describe()
-        described[self._image_key] = {
-            "source": f"{self.resource or 'operando'}:{self._image_key}",
-            "dtype": "array",
-            "dtype_numpy": "<f4",
-            "shape": [1, *self._shape],
-            "dims": ["frame", "z", "x"],
-            "units": "a.u.",
-            "external": "STREAM:",
-        }
+        source = f"{self.resource or 'operando'}:{self._image_key}"
+        described[self._image_key] = self.image_key(source)
         return described
 
     def collect_asset_docs(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -259,11 +231,6 @@ class MriScanner(Device):
     @property
     def _image_key(self) -> str:
         return f"{self.name}_image"
-
-    @property
-    def _shape(self) -> tuple[int, int]:
-        columns, lines = self.matrix.get()
-        return int(lines), int(columns)
 
     def _refuse_if_busy(self, what: str) -> None:
         if self._scan is not Scan.IDLE:
@@ -348,10 +315,10 @@ class MriScanner(Device):
 
         def work() -> tuple[int, str]:
             image, _header = self._console.read_image()
-            if image.shape != self._shape:
+            if image.shape != self.frame_shape:
                 raise InstrumentFault(
                     self.name,
-                    f"frame of shape {image.shape}, expected {self._shape}",
+                    f"frame of shape {image.shape}, expected {self.frame_shape}",
                     remedy="compare the console's matrix with the experiment's",
                 )
             return self._frames.write(self.name, image, scalars), judge(image)

@@ -224,7 +224,7 @@ class MriConsole(Protocol):
         ...
 
     def configure(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Set the acquisition's parameters and return them as read back."""
+        """Set parameters and return those of the present method as read back."""
         ...
 
     def arm(self) -> None:
@@ -236,11 +236,19 @@ class MriConsole(Protocol):
         ...
 
     def expected_duration_s(self) -> float:
-        """TR x encoded phase lines x averages x repetitions, plus dummy scans, s."""
+        """How long an acquisition with the present settings takes, s.
+
+        TR x (encoded phase lines x averages x repetitions + dummy scans), or the sum over the
+        nuclei of scans x recycle delay.
+        """
         ...
 
     def read_image(self) -> tuple[npt.NDArray[np.float32], Mapping[str, Any]]:
-        """Last reconstructed image, shape (lines, columns), and its header."""
+        """Last image, volume or spectra, and its header.
+
+        Shape (lines, columns), (slices, lines, columns) or (nuclei, points), as
+        `devices.mri_methods.frame_shape` has it for the header's settings.
+        """
         ...
 
     def abort(self) -> None:

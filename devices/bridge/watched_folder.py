@@ -9,6 +9,7 @@ nothing that comes over the network becomes part of a path.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,30 +17,14 @@ from typing import Any
 
 from devices.bridge.console import ConsolePlugin
 from devices.bridge.protocol import MAX_BLOCK_BYTES, Refusal
-from devices.bridge.settings import checked, expected_duration_s
+from devices.bridge.settings import DEFAULTS, expected_duration_s, updated
 from devices.clock import wall_time
 from devices.errors import DeviceError
 
 MAX_JSON_BYTES = 1_000_000
+_FIRST = DEFAULTS["flash2d"]
+_MOST_AXES, _LONGEST_AXIS = 4, 2**22
 _RUNNING = ("armed", "waiting_trigger", "acquiring", "reconstructing")
-
-DEFAULTS: Mapping[str, Any] = {
-    "method": "flash2d",
-    "tr_s": 0.3,
-    "te_s": 0.000918,
-    "flip_angle_deg": 30.0,
-    "averages": 1,
-    "repetitions": 1,
-    "dummy_scans": 0,
-    "matrix": [81, 52],
-    "fov_mm": [17.0, 11.0],
-    "slice_thickness_mm": 0.0,
-    "nucleus": "7Li",
-    "frequency_mhz": 349.7,
-    "line": "metal",
-    "trigger_mode": "per_scan",
-    "trigger_out_mode": "off",
-}
 
 
 class WatchedFolderConsole(ConsolePlugin):
@@ -66,8 +51,8 @@ class WatchedFolderConsole(ConsolePlugin):
     ) -> None:
         self.identity = identity
         self._folder, self._grace_s, self._now = folder, grace_s, now
-        self._settings = dict(DEFAULTS)
-        self._requested = dict(DEFAULTS)
+        self._settings = dict(_FIRST)
+        self._requested = dict(_FIRST)
         self._experiment = 0
         self._due_s = 0.0
         self._end: dict[str, Any] | None = None
@@ -85,10 +70,7 @@ class WatchedFolderConsole(ConsolePlugin):
     def configure(self, changes: Mapping[str, Any]) -> None:
         """Change some settings, all or none."""
         self._refuse_busy(-221)
-        merged = {**self._settings, **checked(changes)}
-        if merged["te_s"] >= merged["tr_s"]:
-            raise Refusal(-222, f"te_s: got {merged['te_s']:g}, expected less than tr_s")
-        self._settings = merged
+        self._settings = updated(self._settings, changes)
 
     def settings(self) -> Mapping[str, Any]:
         """The settings that the next request will carry."""
@@ -165,7 +147,8 @@ class WatchedFolderConsole(ConsolePlugin):
         self._experiment = max(numbers)
         try:
             request = self._read("requests")
-            self._settings = {**DEFAULTS, **checked(request.get("settings") or {})}
+            asked = request.get("settings")
+            self._settings = updated(_FIRST, asked if isinstance(asked, dict) else {})
         except Refusal as refusal:
             self._end = self._failed(refusal.entry())
             return
@@ -270,12 +253,14 @@ def _status(
 
 def _image_bytes(result: Mapping[str, Any]) -> int:
     """Size that the result's shape and type promise; refused before anything is read."""
-    shape = result.get("shape")
-    if result.get("dtype") != "<f4" or not isinstance(shape, list) or len(shape) != 2:
-        raise Refusal(-230, "result without shape [lines, columns] and dtype '<f4'")
-    if not all(isinstance(side, int) and 1 <= side <= 16_384 for side in shape):
-        raise Refusal(-230, f"shape: got {shape!r:.60}, expected two numbers from 1 to 16384")
-    size = 4 * int(shape[0]) * int(shape[1])
+    shape: Any = result.get("shape")
+    listed = isinstance(shape, list) and 2 <= len(shape) <= _MOST_AXES
+    if result.get("dtype") != "<f4" or not listed:
+        raise Refusal(-230, "result without shape [..., lines, columns] and dtype '<f4'")
+    if not all(type(side) is int and 1 <= side <= _LONGEST_AXIS for side in shape):
+        expected = f"{len(shape)} numbers from 1 to {_LONGEST_AXIS}"
+        raise Refusal(-230, f"shape: got {shape!r:.60}, expected {expected}")
+    size: int = 4 * math.prod(shape)
     if size > MAX_BLOCK_BYTES:
         raise Refusal(-223, f"image: got {size} bytes, at most {MAX_BLOCK_BYTES}")
     return size

@@ -14,6 +14,7 @@ from typing import Any
 
 from devices.drivers.bridge_acquisition import AcquisitionBridge, BridgeAcquisition, time_s
 from devices.link import Link
+from devices.mri_methods import frame_shape
 from devices.roles import ConsoleState, ConsoleStatus
 
 
@@ -61,11 +62,11 @@ class BridgeMriConsole(BridgeAcquisition):
         return self.read_status(_status)
 
     def expected_shape(self, settings: Mapping[str, Any]) -> tuple[int, ...] | None:
-        """(lines, columns): the matrix (x, z) reversed."""
-        matrix = settings.get("matrix")
-        if isinstance(matrix, list) and [type(side) for side in matrix] == [int, int]:
-            return matrix[1], matrix[0]
-        return None
+        """(lines, columns), (slices, lines, columns) or (nuclei, points), by the method."""
+        try:
+            return frame_shape(settings)
+        except ValueError:
+            return None
 
 
 def _status(reply: dict[str, Any]) -> ConsoleStatus:

@@ -9,7 +9,8 @@ from typing import Any
 from orchestrator.errors import ProfileError
 from sim.instruments.agilent_33500 import SimulatedAgilent33500
 from sim.instruments.keithley_2450 import Keithley2450 as SimulatedKeithley2450
-from sim.instruments.mri_console import SimulatedMriConsole, flash_imagers
+from sim.instruments.mri_acquirers import pellet_acquirers
+from sim.instruments.mri_console import SimulatedMriConsole
 from sim.world import World
 
 _CABLE = "ttl"
@@ -71,7 +72,7 @@ def _mri_console(place: Place) -> Any:
         )
     return SimulatedMriConsole(
         place.world,
-        flash_imagers(sample.geometry, place.world.seed),
+        pellet_acquirers(sample.geometry, place.world.seed),
         cable=_CABLE,
         serial=place.serial,
         clock_offset_s=place.epoch_s,

@@ -1,54 +1,29 @@
-"""A simulated MRI console: arms, waits for its trigger, acquires, reconstructs.
+"""A simulated MRI and NMR console: arms, waits for its trigger, acquires, reconstructs.
 
 It speaks the bridge's line protocol (`docs/reference/bridge-protocol.md`), as the agent on a
 vendor's PC does. Nothing runs by itself: an acquisition is its start time, and every answer
-looks at where that puts it now. The image is computed when it is first read, from what the
-sample's layers held on average while data were taken, with the number of the frame as the index
-of its noise; so neither polling nor reading late changes it.
+looks at where that puts it now. The image, the volume or the pair of spectra is computed when it
+is first read, from what the sample held on average while data were taken, with the number of the
+frame as the index of its noise; so neither polling nor reading late changes it.
 """
 
 from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sim.clock import EPOCH_S
 from sim.errors import SimulationError
-from sim.images.mri import FlashImager
 from sim.instruments.bridge_protocol import CommandError, CommandSet, block, json_line
-from sim.instruments.mri_settings import (
-    PUBLISHED_FLASH_2D,
-    duration_s,
-    flash_settings,
-    updated,
-)
-from sim.samples.geometry import PelletGeometry
+from sim.instruments.mri_acquirers import Acquirer, AcquirerFactory
+from sim.instruments.mri_settings import PUBLISHED_FLASH_2D, duration_s, last_data_s, updated
 from sim.world import World
-
-
-class Imager(Protocol):
-    """Makes the image of a sample with one set of settings."""
-
-    def frame(
-        self, layers_umol_per_cm2: npt.NDArray[np.float64], frame_index: int
-    ) -> npt.NDArray[np.float32]:
-        """Image (lines z, columns x) of metal per layer, with the noise of one frame."""
-        ...
-
-
-ImagerFactory = Callable[[Mapping[str, Any]], Imager]
-"""Makes the imager for the settings as the console reads them back."""
-
-
-def flash_imagers(geometry: PelletGeometry, seed: int) -> ImagerFactory:
-    """Imagers of one pellet cell; `seed` is the sample's, for speckle and noise."""
-    return lambda settings: FlashImager(geometry, flash_settings(settings), seed)
 
 
 @dataclass
@@ -86,17 +61,20 @@ class Acquisition:
         """The interval over which the last repetition takes data, dummy scans left out."""
         if self.start_s is None:
             raise CommandError(-230, f"experiment {self.number} has not begun")
-        dummies_s = self.settings["dummy_scans"] * self.settings["tr_s"]
-        data_s = duration_s(self.settings) - dummies_s
-        return self.end_s - data_s / self.settings["repetitions"], self.end_s
+        return self.end_s - last_data_s(self.settings), self.end_s
+
+    @property
+    def repetitions(self) -> int:
+        """Frames that it makes."""
+        return int(self.settings.get("repetitions", 1))
 
 
 class SimulatedMriConsole:
     """MRI console with a trigger input.
 
     Args:
-        world: The sample and the cables; its sample has `mean_layers_umol_per_cm2(t0, t1)`.
-        imager: Makes the imager for some settings.
+        world: The sample and the cables.
+        acquirers: Makes what receives the sample's signal, for some settings.
         cable: Name of the cable at the trigger input.
         serial: Third field of ``*IDN?``; begins with ``SIM-``.
         clock_offset_s: What the console's clock (Unix s) shows when the world begins.
@@ -108,7 +86,7 @@ class SimulatedMriConsole:
     def __init__(
         self,
         world: World,
-        imager: ImagerFactory,
+        acquirers: AcquirerFactory,
         *,
         cable: str = "ttl",
         serial: str = "SIM-MRI-0001",
@@ -117,7 +95,7 @@ class SimulatedMriConsole:
         reconstruction_s: float = 2.0,
         strict: bool = True,
     ) -> None:
-        self._world, self._imager_factory = world, imager
+        self._world, self._acquirer_factory = world, acquirers
         self._clock_offset_s = clock_offset_s
         self._preparation_s, self._reconstruction_s = preparation_s, reconstruction_s
         self._settings = dict(PUBLISHED_FLASH_2D)
@@ -127,7 +105,7 @@ class SimulatedMriConsole:
         self._pulses = {"accepted": 0, "ignored": 0}
         self._now_s = 0.0
         self._image: tuple[int, npt.NDArray[np.float32]] | None = None
-        self._imagers: dict[str, Imager] = {}
+        self._acquirers: dict[str, Acquirer] = {}
         self._commands = self._declare(serial, strict=strict)
         world.connect(cable, self.pulse)
 
@@ -178,7 +156,7 @@ class SimulatedMriConsole:
         complete = t_s >= acquisition.end_s + self._reconstruction_s
         if complete and acquisition.first_frame is None:
             acquisition.first_frame = self._frames
-            self._frames += acquisition.settings["repetitions"]
+            self._frames += acquisition.repetitions
 
     def _state(self) -> str:
         acquisition, t_s = self._acquisition, self._now_s
@@ -201,7 +179,7 @@ class SimulatedMriConsole:
         self._refuse_busy(-221)
         settings = updated(self._settings, changes)
         try:
-            self._imager(settings)
+            self._acquirer(settings)
         except SimulationError as error:
             raise CommandError(-222, str(error)) from error
         self._settings = settings
@@ -266,14 +244,14 @@ class SimulatedMriConsole:
         if acquisition is None or acquisition.first_frame is None:
             what = self._outcome()
             raise CommandError(-230, f"no image: experiment {self._experiment} is {what}")
-        return acquisition, acquisition.first_frame + acquisition.settings["repetitions"] - 1
+        return acquisition, acquisition.first_frame + acquisition.repetitions - 1
 
     def _latest_image(self) -> npt.NDArray[np.float32]:
         acquisition, index = self._complete()
         if self._image is None or self._image[0] != index:
             t0_s, t1_s = acquisition.last_repetition_s()
-            layers = self._world.sample.mean_layers_umol_per_cm2(t0_s, t1_s)
-            image = self._imager(acquisition.settings).frame(layers, index)
+            acquirer = self._acquirer(acquisition.settings)
+            image = acquirer.acquire(self._world.sample, t0_s, t1_s, index)
             self._image = index, np.ascontiguousarray(image, dtype="<f4")
         return self._image[1]
 
@@ -284,6 +262,7 @@ class SimulatedMriConsole:
             "experiment": acquisition.number,
             "frame": index,
             "shape": list(image.shape),
+            "axes": self._acquirer(acquisition.settings).axes,
             "dtype": "<f4",
             "nbytes": image.nbytes,
             "crc32": zlib.crc32(image.tobytes()),
@@ -292,12 +271,12 @@ class SimulatedMriConsole:
             "settings": acquisition.settings,
         }
 
-    def _imager(self, settings: Mapping[str, Any]) -> Imager:
-        """One imager per set of settings: its basis images are costly to make."""
+    def _acquirer(self, settings: Mapping[str, Any]) -> Acquirer:
+        """One acquirer per set of settings: its basis images are costly to make."""
         key = json_line(settings)
-        if key not in self._imagers:
-            self._imagers = {key: self._imager_factory(settings)}
-        return self._imagers[key]
+        if key not in self._acquirers:
+            self._acquirers = {key: self._acquirer_factory(settings)}
+        return self._acquirers[key]
 
     def _console_time(self, t_s: float) -> float:
         return self._clock_offset_s + t_s

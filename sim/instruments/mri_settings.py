@@ -1,12 +1,20 @@
-"""Settings of a simulated MRI acquisition: ranges, read-back and duration."""
+"""Settings of a simulated MRI and NMR acquisition, by method: ranges, read-back, duration."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from sim.images.mri import FlashSettings, expected_duration_s
+from sim.images.mri import PUBLISHED_3D, FlashSettings, expected_duration_s
+from sim.images.nmr import NUCLEI, PUBLISHED_NMR, SinglePulseSettings
 from sim.instruments.bridge_protocol import CommandError
+
+Check = Callable[[str, object], Any]
+
+MAX_VOXELS = 2**21
+"""Most voxels of a volume that this console reconstructs."""
 
 PUBLISHED_FLASH_2D: Mapping[str, Any] = {
     "method": "flash2d",
@@ -32,7 +40,33 @@ PUBLISHED_FLASH_2D: Mapping[str, Any] = {
 slice is selected.
 """
 
-Check = Callable[[str, object], Any]
+PUBLISHED_GRADIENT_ECHO_3D: Mapping[str, Any] = {
+    **PUBLISHED_FLASH_2D,
+    "method": "gradient_echo_3d",
+    "tr_s": PUBLISHED_3D.tr_s,
+    "te_s": PUBLISHED_3D.te_s,
+    "flip_angle_deg": PUBLISHED_3D.flip_angle_deg,
+    "averages": PUBLISHED_3D.averages,
+    "matrix": list(PUBLISHED_3D.matrix),
+    "fov_mm": list(PUBLISHED_3D.fov_mm),
+    "frequency_mhz": PUBLISHED_3D.frequency_mhz,
+}
+"""3D volumes at 11.75 T, ibid.; `matrix` and `fov_mm` are (x read, y and z phase encode)."""
+
+PUBLISHED_SINGLE_PULSE: Mapping[str, Any] = {
+    "method": "single_pulse",
+    "nuclei": list(NUCLEI),
+    "frequencies_mhz": list(PUBLISHED_NMR.frequencies_mhz),
+    "scans": list(PUBLISHED_NMR.scans),
+    "recycle_delay_s": list(PUBLISHED_NMR.recycle_delay_s),
+    "mas_khz": list(PUBLISHED_NMR.mas_khz),
+    "points": PUBLISHED_NMR.points,
+    "centre_ppm": PUBLISHED_NMR.centre_ppm,
+    "spectral_width_ppm": PUBLISHED_NMR.spectral_width_ppm,
+    "trigger_mode": "per_scan",
+    "trigger_out_mode": "off",
+}
+"""Spectra of 6Li, then 7Li, at 19.6 T, ibid., Methods NMR; numbers of scans are not published."""
 
 
 def _number(low: float, high: float) -> Check:
@@ -68,54 +102,133 @@ def _choice(*words: str) -> Check:
     return check
 
 
-def _pair(each: Check) -> Check:
-    def check(name: str, value: object) -> list[Any]:
-        if not isinstance(value, list) or len(value) != 2:
-            raise CommandError(-104, f"{name}: got {value!r:.60}, expected [x, z]")
-        return [each(name, item) for item in value]
+def _each(*names: str, check: Check) -> Check:
+    """A list with one value for each name."""
 
-    return check
+    def checked(name: str, value: object) -> list[Any]:
+        if not isinstance(value, list) or len(value) != len(names):
+            raise CommandError(-104, f"{name}: got {value!r:.60}, expected [{', '.join(names)}]")
+        return [check(name, item) for item in value]
+
+    return checked
 
 
-CHECKS: Mapping[str, Check] = {
-    "method": _choice("flash2d"),
+def _nuclei(name: str, value: object) -> list[str]:
+    if value != list(NUCLEI):
+        raise CommandError(-224, f"{name}: got {value!r:.60}, expected {list(NUCLEI)}")
+    return list(NUCLEI)
+
+
+_TRIGGER: Mapping[str, Check] = {
+    "trigger_mode": _choice("off", "per_scan"),
+    "trigger_out_mode": _choice("off", "start"),
+}
+_IMAGE: Mapping[str, Check] = {
     "tr_s": _number(1e-3, 60.0),
     "te_s": _number(1e-5, 1.0),
     "flip_angle_deg": _number(0.1, 180.0),
     "averages": _integer(1, 1_000_000),
     "repetitions": _integer(1, 10_000),
     "dummy_scans": _integer(0, 100_000),
-    "matrix": _pair(_integer(2, 256)),
-    "fov_mm": _pair(_number(1.0, 200.0)),
     "slice_thickness_mm": _number(0.0, 100.0),
     "nucleus": _choice("7Li"),
     "frequency_mhz": _number(1.0, 2000.0),
     "line": _choice("metal"),
-    "trigger_mode": _choice("off", "per_scan"),
-    "trigger_out_mode": _choice("off", "start"),
+    **_TRIGGER,
 }
-"""What this console accepts; a console's own limits, not the protocol's."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to acquire.
+
+    Attributes:
+        defaults: Settings that it begins with, the published ones.
+        checks: What this console accepts; a console's own limits, not the protocol's.
+    """
+
+    defaults: Mapping[str, Any]
+    checks: Mapping[str, Check]
+
+    @property
+    def images(self) -> bool:
+        """Whether it encodes places, so that matrix and field of view exist."""
+        return "matrix" in self.checks
+
+
+METHODS: Mapping[str, Method] = {
+    "flash2d": Method(
+        PUBLISHED_FLASH_2D,
+        {
+            **_IMAGE,
+            "matrix": _each("x", "z", check=_integer(2, 256)),
+            "fov_mm": _each("x", "z", check=_number(1.0, 200.0)),
+        },
+    ),
+    "gradient_echo_3d": Method(
+        PUBLISHED_GRADIENT_ECHO_3D,
+        {
+            **_IMAGE,
+            "slice_thickness_mm": _number(0.0, 0.0),
+            "matrix": _each("x", "y", "z", check=_integer(2, 256)),
+            "fov_mm": _each("x", "y", "z", check=_number(1.0, 200.0)),
+        },
+    ),
+    "single_pulse": Method(
+        PUBLISHED_SINGLE_PULSE,
+        {
+            "nuclei": _nuclei,
+            "frequencies_mhz": _each(*NUCLEI, check=_number(1.0, 2000.0)),
+            "scans": _each(*NUCLEI, check=_integer(1, 1_000_000)),
+            "recycle_delay_s": _each(*NUCLEI, check=_number(1e-2, 3600.0)),
+            "mas_khz": _each(*NUCLEI, check=_number(1.0, 111.0)),
+            "points": _integer(64, 65_536),
+            "centre_ppm": _number(-1000.0, 1000.0),
+            "spectral_width_ppm": _number(1.0, 10_000.0),
+            **_TRIGGER,
+        },
+    ),
+}
+"""Every method of this console by its name."""
 
 
 def updated(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with some values changed.
+    """Settings with some values changed; another method begins with its own defaults.
+
+    The trigger stays as it is, whatever the method.
 
     Raises:
-        CommandError: -224 for an unknown name or word, -104 for a wrong type, -222 for a value
-            out of range or an echo time not shorter than the repetition time.
+        CommandError: -224 for a name or word that is unknown or not one of the method, -104 for
+            a wrong type, -222 for a value out of range, an echo time not shorter than the
+            repetition time or too many voxels.
     """
-    result = dict(settings)
+    held = settings["method"]
+    wanted = _choice(*METHODS)("method", changes.get("method", held))
+    method, result = METHODS[wanted], dict(settings)
+    if wanted != held:
+        result = {**method.defaults, **{name: settings[name] for name in _TRIGGER}}
     for name, value in changes.items():
-        if name not in CHECKS:
-            raise CommandError(-224, f"{name[:60]}: unknown, expected one of {', '.join(CHECKS)}")
-        result[name] = CHECKS[name](name, value)
-    if result["te_s"] >= result["tr_s"]:
-        raise CommandError(-222, f"te_s: got {result['te_s']:g}, expected less than tr_s")
+        if name == "method":
+            continue
+        if name not in method.checks:
+            known = f"expected one of method, {', '.join(method.checks)}"
+            raise CommandError(-224, f"{name[:60]}: unknown to {wanted}, {known}")
+        result[name] = method.checks[name](name, value)
+    if method.images:
+        _check_image(result)
     return result
 
 
+def _check_image(settings: Mapping[str, Any]) -> None:
+    if settings["te_s"] >= settings["tr_s"]:
+        raise CommandError(-222, f"te_s: got {settings['te_s']:g}, expected less than tr_s")
+    voxels = math.prod(settings["matrix"])
+    if voxels > MAX_VOXELS:
+        raise CommandError(-222, f"matrix: got {voxels} voxels, expected at most {MAX_VOXELS}")
+
+
 def flash_settings(settings: Mapping[str, Any]) -> FlashSettings:
-    """The same settings as the imager wants them."""
+    """Settings of an imaging method as its imager wants them."""
     return FlashSettings(
         tr_s=settings["tr_s"],
         te_s=settings["te_s"],
@@ -129,6 +242,31 @@ def flash_settings(settings: Mapping[str, Any]) -> FlashSettings:
     )
 
 
+def pulse_settings(settings: Mapping[str, Any]) -> SinglePulseSettings:
+    """Settings of a single pulse as its imager wants them."""
+    pairs = ("frequencies_mhz", "scans", "recycle_delay_s", "mas_khz")
+    return SinglePulseSettings(
+        **{name: (settings[name][0], settings[name][1]) for name in pairs},
+        points=settings["points"],
+        centre_ppm=settings["centre_ppm"],
+        spectral_width_ppm=settings["spectral_width_ppm"],
+    )
+
+
 def duration_s(settings: Mapping[str, Any]) -> float:
-    """Time from trigger to last echo, s: `sim.images.mri.expected_duration_s`."""
-    return expected_duration_s(flash_settings(settings))
+    """Time from trigger to last echo or scan, s.
+
+    TR x (phase lines x averages x repetitions + dummy scans), or the sum over both nuclei of
+    scans x recycle delay.
+    """
+    if METHODS[settings["method"]].images:
+        return expected_duration_s(flash_settings(settings))
+    return pulse_settings(settings).duration_s
+
+
+def last_data_s(settings: Mapping[str, Any]) -> float:
+    """How long before the end the last image's data begin, s; dummy scans are left out."""
+    if not METHODS[settings["method"]].images:
+        return duration_s(settings)
+    dummies_s = settings["dummy_scans"] * settings["tr_s"]
+    return float((duration_s(settings) - dummies_s) / settings["repetitions"])

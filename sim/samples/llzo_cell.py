@@ -44,6 +44,7 @@ class IsotopeState:
         surface_dendrites_c: Dendrites of mechanism 1, C.
         bulk_dendrites_c: Dendrites of mechanism 2, C.
         bulk_fraction: Share of mechanism 2 in all dendrites; NaN while there are none.
+        electrolyte_c: Lithium in the electrolyte, C; constant.
         throughput_c: Charge passed in either direction, C.
         total_6li_c: 6Li in all pools, C; constant.
     """
@@ -55,6 +56,7 @@ class IsotopeState:
     surface_dendrites_c: float
     bulk_dendrites_c: float
     bulk_fraction: float
+    electrolyte_c: float
     throughput_c: float
     total_6li_c: float
 
@@ -188,6 +190,7 @@ class LlzoCell:
             surface_dendrites_c=surface,
             bulk_dendrites_c=bulk,
             bulk_fraction=bulk / dendrites if dendrites else math.nan,
+            electrolyte_c=p.electrolyte_c,
             throughput_c=float(per_amount * y[AT.throughput]),
             total_6li_c=float(y[AT.s_electrodes : AT.dendrite_1].sum()),
         )

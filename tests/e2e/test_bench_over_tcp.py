@@ -18,7 +18,8 @@ from orchestrator.records.runs import load_run
 from orchestrator.running import run_experiment
 from sim.instruments.agilent_33500 import SimulatedAgilent33500
 from sim.instruments.keithley_2450 import Keithley2450
-from sim.instruments.mri_console import SimulatedMriConsole, flash_imagers
+from sim.instruments.mri_acquirers import pellet_acquirers
+from sim.instruments.mri_console import SimulatedMriConsole
 from sim.samples.llzo_cell import LlzoCell
 from sim.wire.tcp import serve
 from sim.world import World
@@ -34,7 +35,10 @@ def laboratory():
         "smu": Keithley2450(world),
         "ttl": SimulatedAgilent33500(world),
         "console": SimulatedMriConsole(
-            world, flash_imagers(cell.geometry, 0), clock_offset_s=time.time(), reconstruction_s=0.2
+            world,
+            pellet_acquirers(cell.geometry, 0),
+            clock_offset_s=time.time(),
+            reconstruction_s=0.2,
         ),
     }
     with serve(instruments, life_s=60.0) as served:

@@ -10,7 +10,8 @@ from devices.errors import InstrumentFault, LimitError, LinkError
 from devices.link import open_link
 from devices.roles import ConsoleState
 from sim.instruments.agilent_33500 import SimulatedAgilent33500
-from sim.instruments.mri_console import SimulatedMriConsole, flash_imagers
+from sim.instruments.mri_acquirers import pellet_acquirers
+from sim.instruments.mri_console import SimulatedMriConsole
 from sim.samples.geometry import PelletGeometry
 from sim.wire.visa import SimulatedVisaLibrary
 from sim.world import World
@@ -216,7 +217,7 @@ def test_a_pulse_of_the_generator_starts_the_armed_scan_of_the_console():
     geometry = PelletGeometry(4.0, 4.8, 0.1)
     library = SimulatedVisaLibrary(
         {
-            "console": SimulatedMriConsole(world, flash_imagers(geometry, 0)),
+            "console": SimulatedMriConsole(world, pellet_acquirers(geometry, 0)),
             "ttl": SimulatedAgilent33500(world),
         }
     )

@@ -21,11 +21,15 @@ class Layers:
         return np.full(4, t1_s - t0_s)
 
 
-class FlatImager:
-    def __init__(self, settings):
-        self.shape = settings["matrix"][::-1]
+def shape_of(settings):
+    return settings["matrix"][::-1] if "matrix" in settings else [2, settings["points"]]
 
-    def frame(self, layers_umol_per_cm2, index):
+
+class Flat:
+    def __init__(self, settings):
+        self.shape, self.axes = shape_of(settings), []
+
+    def acquire(self, sample, t0_s, t1_s, index):
         return np.full(self.shape, 5.0, np.float32)
 
 
@@ -35,7 +39,7 @@ class Simulator:
     def __init__(self, folder):
         self.now_s = 0.0
         world = World(Layers(), lambda: self.now_s)
-        self._console = SimulatedMriConsole(world, FlatImager, strict=False)
+        self._console = SimulatedMriConsole(world, Flat, strict=False)
         self.answer = self._console.answer
 
     def finish(self):
@@ -52,11 +56,11 @@ class Agent:
 
     def finish(self):
         request = max((self._folder / "requests").glob("*.json"))
-        columns, lines = json.loads(request.read_text())["settings"]["matrix"]
+        shape = shape_of(json.loads(request.read_text())["settings"])
         results = self._folder / "results"
-        pixels = np.full((lines, columns), 5.0, "<f4").tobytes()
+        pixels = np.full(shape, 5.0, "<f4").tobytes()
         (results / request.name).with_suffix(".raw").write_bytes(pixels)
-        result = {"shape": [lines, columns], "dtype": "<f4", "t_start_s": 1.0, "t_end_s": 6.0}
+        result = {"shape": shape, "dtype": "<f4", "t_start_s": 1.0, "t_end_s": 6.0}
         (results / request.name).write_text(json.dumps(result))
 
 
@@ -125,6 +129,14 @@ REFUSED = [
     ('{"matrix":[0,52]}', -222),
     ('{"matrix":[81]}', -104),
     ('{"matrix":[81.0,52]}', -104),
+    ('{"matrix":[8,5,6],"fov_mm":[1,1,1]}', -104),
+    ('{"points":64}', -224),
+    ('{"method":"single_pulse","averages":2}', -224),
+    ('{"method":"single_pulse","scans":[1]}', -104),
+    ('{"method":"single_pulse","scans":[1,0]}', -222),
+    ('{"method":"single_pulse","scans":7}', -104),
+    ('{"method":"gradient_echo_3d","matrix":[8,5]}', -104),
+    ('{"method":"gradient_echo_3d","fov_mm":[8,5]}', -104),
     ('{"averages":0}', -222),
     ('{"averages":true}', -104),
     ('{"averages":"4"}', -104),
@@ -193,6 +205,47 @@ def test_the_error_queue_is_bounded_and_says_that_it_overflowed(server):
     server.answer(b"FOO")
     server.answer(b"*CLS")
     assert error(server) == '0,"No error"'
+
+
+METHODS = [
+    (
+        '{"method":"gradient_echo_3d","averages":2,"matrix":[8,5,6],"fov_mm":[10,10,3.2]}',
+        15.0,
+        [6, 5, 8],
+    ),
+    ('{"method":"single_pulse","scans":[3,4],"points":64}', 38.0, [2, 64]),
+]
+
+
+@pytest.mark.parametrize(("settings", "duration_s", "shape"), METHODS)
+def test_every_method_has_its_duration_and_the_shape_of_its_settings(
+    server, settings, duration_s, shape
+):
+    server.answer(b'ACQ:CONF {"trigger_mode":"off"}')
+    server.answer(f"ACQ:CONF {settings}".encode())
+    assert error(server) == '0,"No error"'
+    assert float(server.answer(b"ACQ:DUR?")) == pytest.approx(duration_s)
+    server.answer(b"ACQ:ARM")
+    server.finish()
+    header = json.loads(server.answer(b"ACQ:IMAG:HEAD?"))
+    assert header["shape"] == shape
+    assert header["nbytes"] == 4 * np.prod(shape)
+    assert header["settings"]["trigger_mode"] == "off"
+
+
+def test_another_method_begins_with_its_own_settings(server):
+    server.answer(b'ACQ:CONF {"averages":7,"trigger_mode":"off"}')
+    server.answer(b'ACQ:CONF {"method":"single_pulse"}')
+    held = json.loads(server.answer(b"ACQ:CONF?"))
+    assert (held["nuclei"], held["mas_khz"]) == (["6Li", "7Li"], [14.0, 13.0])
+    assert (held["trigger_mode"], "averages" in held) == ("off", False)
+    server.answer(b'ACQ:CONF {"method":"gradient_echo_3d"}')
+    held = json.loads(server.answer(b"ACQ:CONF?"))
+    assert (held["matrix"], held["fov_mm"]) == ([100, 100, 32], [10.0, 10.0, 3.2])
+    assert held["averages"] != 7
+    server.answer(b'ACQ:CONF {"averages":7}')
+    server.answer(b'ACQ:CONF {"method":"gradient_echo_3d","tr_s":0.5}')
+    assert json.loads(server.answer(b"ACQ:CONF?"))["averages"] == 7, "the method is the same"
 
 
 STATUS_KEYS = {"state", "progress", "experiment", "t_start_s", "t_end_s", "error", "outcome"}

@@ -89,7 +89,7 @@ def test_the_header_keeps_the_settings_of_the_acquisition(folder):
     [
         ({"size": 100}, "truncated image: got 100 bytes, expected 160"),
         ({"shape": [5]}, "without shape"),
-        ({"shape": [5, -8]}, "expected two numbers from 1"),
+        ({"shape": [5, -8]}, "expected 2 numbers from 1"),
         ({"shape": [16_384, 16_384]}, f"at most {MAX_BLOCK_BYTES}"),
         ({"dtype": ">f8"}, "dtype '<f4'"),
         ({"t_end_s": None}, "without t_start_s and t_end_s"),

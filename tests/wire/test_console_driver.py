@@ -26,7 +26,8 @@ from devices.link import open_link
 from devices.roles import ConsoleState
 from sim.clock import EPOCH_S
 from sim.images.mri import FlashImager, FlashSettings
-from sim.instruments.mri_console import SimulatedMriConsole, flash_imagers
+from sim.instruments.mri_acquirers import pellet_acquirers
+from sim.instruments.mri_console import SimulatedMriConsole
 from sim.samples.llzo_cell import LlzoCell
 from sim.wire.visa import SimulatedVisaLibrary
 from sim.world import World
@@ -58,7 +59,7 @@ class Bench:
         self.now_s = 0.0
         self.cell = LlzoCell.from_preset("small_4p8")
         self.world = World(self.cell, lambda: self.now_s)
-        imagers = flash_imagers(self.cell.geometry, seed=0)
+        imagers = pellet_acquirers(self.cell.geometry, seed=0)
         self.wire = Wire(SimulatedMriConsole(self.world, imagers, **options))
         library = SimulatedVisaLibrary({"console": self.wire})
         self.link = open_link("sim://console", who="mri", visa_library=library, expect="SIM-")

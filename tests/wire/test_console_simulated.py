@@ -25,15 +25,17 @@ class Layers:
         return np.full(4, (t0_s + t1_s) / 2)
 
 
-class FlatImager:
-    """Images whose first pixel is the layers' mean and whose second is the frame's number."""
+class Flat:
+    """Frames whose first number is the layers' mean and whose second is the frame's number."""
 
     def __init__(self, settings):
-        self.columns, self.lines = settings["matrix"]
+        nuclei = [settings.get("points"), 2]
+        self.shape = settings.get("matrix", nuclei)[::-1]
+        self.axes = [{"name": "any"} for _ in self.shape]
 
-    def frame(self, layers_umol_per_cm2, index):
-        image = np.zeros((self.lines, self.columns), np.float32)
-        image[0, :2] = layers_umol_per_cm2.mean(), index
+    def acquire(self, sample, t0_s, t1_s, index):
+        image = np.zeros(self.shape, np.float32)
+        image.flat[:2] = sample.mean_layers_umol_per_cm2(t0_s, t1_s).mean(), index
         return image
 
 
@@ -44,7 +46,7 @@ class Bench:
         self.now_s = 0.0
         self.sample = Layers()
         self.world = World(self.sample, lambda: self.now_s)
-        self.console = SimulatedMriConsole(self.world, FlatImager, **options)
+        self.console = SimulatedMriConsole(self.world, Flat, **options)
 
     def say(self, line):
         reply = self.console.answer(line.encode())
@@ -100,6 +102,59 @@ def test_duration_is_tr_times_phase_lines_averages_repetitions_plus_dummies(chan
     bench.say("ACQ:CONF " + json.dumps(changes))
     assert float(bench.say("ACQ:DUR?")) == pytest.approx(expected_s)
     assert bench.error() == '0,"No error"'
+
+
+def test_a_published_volume_takes_28_44_hours_and_not_the_26_4_that_were_published():
+    bench = Bench()
+    bench.say('ACQ:CONF {"method": "gradient_echo_3d"}')
+    assert float(bench.say("ACQ:DUR?")) == pytest.approx(102_400.0)
+    bench.say('ACQ:CONF {"averages": 2, "repetitions": 3, "dummy_scans": 10}')
+    assert float(bench.say("ACQ:DUR?")) == pytest.approx(0.25 * (3200 * 6 + 10))
+
+
+def test_spectra_of_one_nucleus_are_taken_after_those_of_the_other():
+    bench = Bench()
+    bench.say('ACQ:CONF {"method": "single_pulse", "scans": [30, 7]}')
+    assert float(bench.say("ACQ:DUR?")) == pytest.approx(30 * 10.0 + 7 * 2.0)
+    bench.now_s = 50.0
+    bench.take(duration_s=314.0)
+    assert bench.image()[1] == 0
+    assert bench.sample.asked == [(50.0, 364.0)]
+
+
+def test_another_method_begins_with_its_own_settings_and_keeps_the_trigger():
+    bench = Bench()
+    bench.say('ACQ:CONF {"averages": 7, "trigger_mode": "off"}')
+    bench.say('ACQ:CONF {"points": 512, "method": "single_pulse"}')
+    held = json.loads(bench.say("ACQ:CONF?"))
+    assert (held["points"], held["mas_khz"], held["trigger_mode"]) == (512, [14.0, 13.0], "off")
+    assert {"tr_s", "matrix", "averages"} & set(held) == set()
+    bench.say('ACQ:CONF {"method": "flash2d"}')
+    held = json.loads(bench.say("ACQ:CONF?"))
+    assert (held["averages"], held["trigger_mode"]) == (1024, "off")
+    assert "points" not in held
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ('{"method": "single_pulse", "tr_s": 0.3}', -224),
+        ('{"points": 512}', -224),
+        ('{"method": "gradient_echo_3d", "matrix": [100, 100]}', -104),
+        ('{"method": "gradient_echo_3d", "matrix": [256, 256, 256]}', -222),
+        ('{"method": "gradient_echo_3d", "slice_thickness_mm": 1}', -222),
+        ('{"method": "single_pulse", "nuclei": ["7Li", "6Li"]}', -224),
+        ('{"method": "single_pulse", "mas_khz": [14]}', -104),
+        ('{"method": "single_pulse", "mas_khz": [14, 0]}', -222),
+        ('{"method": "single_pulse", "scans": [1.5, 2]}', -104),
+    ],
+)
+def test_what_a_method_does_not_have_is_refused_and_changes_nothing(changes, code):
+    bench = Bench()
+    before = bench.say("ACQ:CONF?")
+    bench.say(f"ACQ:CONF {changes}")
+    assert bench.error().startswith(f"{code},")
+    assert bench.say("ACQ:CONF?") == before
 
 
 def test_a_triggered_scan_goes_through_every_state_in_time(bench):
@@ -301,9 +356,18 @@ def test_no_bytes_crash_the_console(header, rest):
 @settings(max_examples=300, deadline=None)
 @given(
     st.dictionaries(
-        st.sampled_from(["tr_s", "te_s", "averages", "matrix", "fov_mm", "method", "line", "x"]),
+        st.sampled_from(
+            ["tr_s", "te_s", "averages", "matrix", "fov_mm", "method", "line", "scans", "points"]
+        ),
         st.recursive(
-            st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9)),
+            st.one_of(
+                st.none(),
+                st.booleans(),
+                st.integers(),
+                st.floats(),
+                st.text(max_size=9),
+                st.sampled_from(["gradient_echo_3d", "single_pulse"]),
+            ),
             lambda inner: st.lists(inner, max_size=3),
             max_leaves=4,
         ),
@@ -313,6 +377,6 @@ def test_whatever_is_configured_the_console_can_say_what_holds(changes):
     bench = Bench(strict=False)
     bench.say("ACQ:CONF " + json.dumps(changes))
     held = json.loads(bench.say("ACQ:CONF?"))
-    assert held["averages"] >= 1
-    assert min(held["matrix"]) >= 2
+    assert held.get("averages", 1) >= 1
+    assert min(held.get("matrix", held.get("scans"))) >= 1
     assert float(bench.say("ACQ:DUR?")) > 0
