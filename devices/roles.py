@@ -263,7 +263,15 @@ class MriConsole(Protocol):
 class FrameSink(Protocol):
     """Where frames are written before they are announced."""
 
-    def open(self, stream: str, data_key: str, shape: tuple[int, ...], dtype: str) -> None:
+    def open(
+        self,
+        stream: str,
+        data_key: str,
+        shape: tuple[int, ...],
+        dtype: str,
+        *,
+        units: str = "a.u.",
+    ) -> None:
         """Begin a stream of frames of one shape for the open run; idempotent for the same run."""
         ...
 

@@ -27,7 +27,14 @@ from orchestrator.errors import RecordError
 DATASET = "/entry/data/data"
 """Where the frames are in their file."""
 
-UNITS = (("_mah", "mA*h"), ("_ma", "mA"), ("_v", "V"), ("_s", "s"), ("_celsius", "degC"))
+UNITS = (
+    ("_uc_per_cm2", "uC/cm^2"),
+    ("_mah", "mA*h"),
+    ("_ma", "mA"),
+    ("_v", "V"),
+    ("_s", "s"),
+    ("_celsius", "degC"),
+)
 """Suffix of a scalar's name and the unit it stands for, in the form that NeXus takes."""
 
 

@@ -42,6 +42,7 @@ class _Stream:
     data_key: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    units: str = "a.u."
     resource_uid: str = field(default_factory=lambda: str(uuid.uuid4()))
     path: Path | None = None
     file: h5py.File | None = None
@@ -85,7 +86,15 @@ class Hdf5Frames:
         elif name == "stop" and doc.get("run_start") == self._uid:
             self.close()
 
-    def open(self, stream: str, data_key: str, shape: tuple[int, ...], dtype: str) -> None:
+    def open(
+        self,
+        stream: str,
+        data_key: str,
+        shape: tuple[int, ...],
+        dtype: str,
+        *,
+        units: str = "a.u.",
+    ) -> None:
         """Declare a stream of frames of one shape; its file is made with its first frame.
 
         May be called before the run's start document; idempotent for the same run.
@@ -95,12 +104,13 @@ class Hdf5Frames:
             data_key: Key of the image in the stream's events.
             shape: (lines, columns).
             dtype: As in NumPy, for example ``<f4``.
+            units: Unit of a pixel; of several channels their units in order.
 
         Raises:
             RecordError: A frame would be empty or too large, or the stream has another shape
                 in the same run.
         """
-        wanted = _Stream(data_key, tuple(int(n) for n in shape), np.dtype(dtype))
+        wanted = _Stream(data_key, tuple(int(n) for n in shape), np.dtype(dtype), units)
         size_bytes = int(np.prod(wanted.shape, dtype=object)) * wanted.dtype.itemsize
         if not wanted.shape or min(wanted.shape) < 1 or size_bytes > self._max_frame_bytes:
             raise self._refused(
@@ -179,7 +189,8 @@ class Hdf5Frames:
         with self._lock:
             streams, self._uid = self._streams, ""
             self._streams = {
-                name: _Stream(one.data_key, one.shape, one.dtype) for name, one in streams.items()
+                name: _Stream(one.data_key, one.shape, one.dtype, one.units)
+                for name, one in streams.items()
             }
             failed = [failure for one in streams.values() if (failure := _closed(one))]
         if failed:
@@ -236,7 +247,7 @@ class Hdf5Frames:
         one.scalars = lay_out(file, one.shape, one.dtype, list(scalars))
         file.attrs["default"] = "entry"
         file["entry"].attrs.update({"title": self._uid, "simulated": said})
-        file[DATASET].attrs["simulated"] = said
+        file[DATASET].attrs.update({"simulated": said, "units": one.units})
         file.swmr_mode = True
         os.fsync(file.id.get_vfd_handle())
         unnamed.rename(path)  # from its first moment under its name it can be read

@@ -7,9 +7,11 @@ amplitude, edge and noise are [A].
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
+from scipy import signal
 
 from sim.errors import SimulationError
 from sim.samples.llzto_pores import ISOLATED, Spallation
@@ -23,6 +25,8 @@ EDGE_UM = 1.0
 """Width of the logistic edge, um [A]."""
 NOISE_SHARE = 0.03
 """Standard deviation of a pixel over the beam current [A]."""
+MAX_OUTPUT_V = 10.0
+"""Largest output of the preamplifier, V [A]."""
 _NOISE_STREAM = 9
 _REACH_EDGES = 40.0
 """A logistic 40 widths outside its edge is below the resolution of a double beside 1."""
@@ -76,3 +80,38 @@ def with_noise(map_na: Floats, *, seed: int, frame_index: int, beam_na: float = 
 def _near(axis_um: Floats, centre_um: float, reach_um: float) -> slice:
     begin, end = np.searchsorted(axis_um, [centre_um - reach_um, centre_um + reach_um])
     return slice(int(begin), int(end))
+
+
+def smeared(
+    map_na: Floats, *, dwell_s: float, time_constant_s: float, flyback_s: float = 0.0
+) -> Floats:
+    """A map as a preamplifier of first order follows it along the scan.
+
+    Lines are scanned from left to right, one after the other; between them the beam is blanked
+    and the amplifier relaxes. With a dwell time of three time constants a pixel reaches 95 % of
+    its value; with less, edges trail to the right by ``time constant / dwell`` pixels.
+
+    Args:
+        map_na: Induced current, (ny, nx).
+        dwell_s: Time per pixel, s.
+        time_constant_s: Of the preamplifier, s.
+        flyback_s: Time between two lines, s.
+
+    Returns:
+        Current at the end of each pixel's dwell time, (ny, nx).
+    """
+    kept = math.exp(-dwell_s / time_constant_s)
+    followed = signal.lfilter([1.0 - kept], [1.0, -kept], map_na, axis=1)
+    ends, relaxed = followed[:, -1], math.exp(-flyback_s / time_constant_s)
+    carried = np.zeros(len(map_na))
+    for line in range(1, len(map_na)):
+        before = ends[line - 1] + carried[line - 1] * kept ** map_na.shape[1]
+        carried[line] = relaxed * before
+    decay = kept ** np.arange(1, map_na.shape[1] + 1)
+    return np.asarray(followed + carried[:, None] * decay)
+
+
+def amplified(map_na: Floats, gain_v_per_a: float) -> Floats:
+    """A map within what the preamplifier can put out, +-10 V, as current, nA."""
+    limit_na = 1e9 * MAX_OUTPUT_V / gain_v_per_a
+    return np.asarray(np.clip(map_na, -limit_na, limit_na))

@@ -5,9 +5,6 @@ micrometres. A void is half an ellipse in the metal that rests on the interface;
 strip of metal from the interface into the electrolyte. The order of image formation is object,
 blur, drift, counting statistics, grey scale.
 
-Blur and drift are one convolution with a displaced Gaussian, sampled per pixel; its aliasing is
-exp(-2 pi^2 sigma^2) = 3e-6 at 0.8 px, so that fractions of a pixel are exact.
-
 Microscope and protocol: Zhao et al., Nature Communications 2025 (doi 10.1038/s41467-025-59567-8),
 Methods and Fig. 1 [P]: an image every 15 min of the same place, analysed width 160 micrometres.
 Tags of sources as in `sim.samples.llzo_parameters`.
@@ -22,15 +19,20 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from sim.errors import SimulationError
+from sim.images.scanning import (
+    ELECTROLYTE_GREY,
+    Series,
+    drawn_shape,
+    margin_px,
+    seen,
+    unit_noise,
+)
 
 Floats = npt.NDArray[np.float64]
 Frame = npt.NDArray[np.float32]
 
-ELECTROLYTE_GREY = 150.0
-"""Mean grey value of Li6PS5Cl [A]."""
 METAL_GREY = 70.0
 """Mean grey value of lithium and of Li0.97Mg0.03 [A]."""
 VOID_GREY = 12.0
@@ -45,18 +47,9 @@ ROUGHNESS_UM = 0.12
 """Root-mean-square roughness of the interface, um [A]."""
 ROUGHNESS_CORRELATION_UM = 2.0
 """Standard deviation of the Gaussian that makes the roughness out of white noise, um [A]."""
-BLUR_PX = 0.8
-"""Standard deviation of the beam's point spread, pixels [A]."""
-DRIFT_UM = 0.25
-"""Standard deviation of a step of the drift per axis and frame, um [A], 15 min apart [P]."""
-COUNTS_PER_US = 40.0
-"""Electrons counted per microsecond and pixel at the grey value of the electrolyte [A]."""
-MAX_DRIFT_UM = 20.0
-"""How far the object is drawn beyond the frame, um [A]."""
-_TEXTURE_STREAM, _FRAME_STREAM = 1, 3
+_TEXTURE_STREAM = 1
 _TEXTURE_INDEX, _ROUGHNESS_INDEX = 0, 1
 _SUBCOLUMNS = 4
-_KERNEL_RADIUS_PX = 5
 
 
 @dataclass(frozen=True)
@@ -144,7 +137,7 @@ class SemImager:
 
     def __init__(self, seed: int, settings: SemSettings = PUBLISHED_OPERANDO) -> None:
         self.settings, self._seed = settings, seed
-        self._steps_um: list[tuple[float, float]] = [(0.0, 0.0)]
+        self._series = Series(seed)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -153,7 +146,7 @@ class SemImager:
 
     def interface_um(self) -> Floats:
         """Depth of the rough interface in each column of an undrifted frame, um."""
-        margin = _margin_px(self.settings)
+        margin = margin_px(self.settings.pixel_um)
         profile = self._section().interface_um
         return np.asarray(profile[margin : margin + self.settings.matrix[0]])
 
@@ -165,11 +158,7 @@ class SemImager:
         Args:
             frame_index: Number of the frame, from 0.
         """
-        while len(self._steps_um) <= frame_index:
-            x_um, y_um = DRIFT_UM * self._stream(len(self._steps_um)).standard_normal(2)
-            self._steps_um.append((float(x_um), float(y_um)))
-        walked = np.sum(self._steps_um[: frame_index + 1], axis=0)
-        return float(walked[0]), float(walked[1])
+        return self._series.drift_um(frame_index)
 
     def noise_free(
         self,
@@ -194,13 +183,15 @@ class SemImager:
             section.draw_void(grey, void)
         for filament in filaments:
             section.draw_filament(grey, filament)
-        return _seen(grey, self.settings, drift_um)
+        return seen(grey, self.settings.matrix, self.settings.pixel_um, drift_um)
 
     def frame(
         self,
         voids: Sequence[VoidOutline],
         frame_index: int,
         filaments: Sequence[FilamentOutline] = (),
+        *,
+        offset_um: tuple[float, float] = (0.0, 0.0),
     ) -> Frame:
         """One frame in grey values with its drift and its noise, shape (lines, columns).
 
@@ -208,23 +199,18 @@ class SemImager:
             voids: Outlines in the metal; disjoint.
             frame_index: Number of the frame in its series, from 0; picks drift and noise.
             filaments: Strips of metal in the electrolyte.
+            offset_um: Displacement of the object to the right and down beside the drift, um.
 
         Raises:
             SimulationError: The object has drifted out of what is drawn.
         """
-        counts_per_grey = COUNTS_PER_US * self.settings.dwell_us / ELECTROLYTE_GREY
-        expected = self.noise_free(voids, filaments, drift_um=self.drift_um(frame_index))
-        np.maximum(expected, 0.0, out=expected)
-        stream = self._stream(frame_index)
-        stream.standard_normal(2)  # the step of the drift comes first
-        counts = stream.poisson(expected * counts_per_grey)
-        return (counts / counts_per_grey).astype(np.float32)
+        drift_um = self.drift_um(frame_index)
+        at_um = (drift_um[0] + offset_um[0], drift_um[1] + offset_um[1])
+        expected = self.noise_free(voids, filaments, drift_um=at_um)
+        return self._series.counted(expected, frame_index, dwell_us=self.settings.dwell_us)
 
     def _section(self) -> _Section:
         return _section(self._seed, replace(self.settings, dwell_us=1.0))  # whatever the dwell
-
-    def _stream(self, frame_index: int) -> np.random.Generator:
-        return np.random.default_rng([self._seed, _FRAME_STREAM, frame_index])
 
 
 @dataclass(frozen=True)
@@ -302,21 +288,17 @@ class _Section:
         return slice(first, last), by_column.astype(np.float32)
 
 
-def _margin_px(settings: SemSettings) -> int:
-    return math.ceil(MAX_DRIFT_UM / settings.pixel_um) + _KERNEL_RADIUS_PX
-
-
 @lru_cache(maxsize=4)
 def _section(seed: int, settings: SemSettings) -> _Section:
     """The face of a sample, made once: texture, interface and their grey values."""
-    margin = _margin_px(settings)
-    columns, lines = (count + 2 * margin for count in settings.matrix)
-    texture = _unit_noise(
+    margin = margin_px(settings.pixel_um)
+    lines, columns = drawn_shape(settings.matrix, settings.pixel_um)
+    texture = unit_noise(
         np.random.default_rng([seed, _TEXTURE_STREAM, _TEXTURE_INDEX]),
         (lines, columns),
         TEXTURE_CORRELATION_UM / settings.pixel_um,
     )
-    roughness = _unit_noise(
+    roughness = unit_noise(
         np.random.default_rng([seed, _TEXTURE_STREAM, _ROUGHNESS_INDEX]),
         (columns,),
         ROUGHNESS_CORRELATION_UM / settings.pixel_um,
@@ -330,36 +312,3 @@ def _section(seed: int, settings: SemSettings) -> _Section:
     for cached in (texture, grey, interface_um):
         cached.setflags(write=False)
     return _Section(texture, grey, interface_um, settings.pixel_um, margin)
-
-
-def _unit_noise(stream: np.random.Generator, shape: tuple[int, ...], sigma_px: float) -> Frame:
-    """Gaussian noise of standard deviation 1, correlated by a Gaussian filter."""
-    white = stream.standard_normal(shape, dtype=np.float32)
-    smooth = ndimage.gaussian_filter(white, sigma_px, mode="wrap")
-    return np.asarray(smooth / smooth.std(), dtype=np.float32)
-
-
-def _seen(grey: Frame, settings: SemSettings, drift_um: tuple[float, float]) -> Frame:
-    """Blur, displace by the drift and crop to the frame."""
-    if max(map(abs, drift_um)) > MAX_DRIFT_UM:
-        raise SimulationError(
-            f"SEM: drift, got {drift_um[0]:.1f} and {drift_um[1]:.1f} um, expected at most"
-            f" {MAX_DRIFT_UM:g} um (bring the place back to the middle and begin a new series)"
-        )
-    margin, radius = _margin_px(settings), _KERNEL_RADIUS_PX
-    whole = [round(value / settings.pixel_um) for value in drift_um]
-    parts = [v / settings.pixel_um - w for v, w in zip(drift_um, whole, strict=True)]
-    window = tuple(
-        slice(margin - shift - radius, margin - shift + count + radius)
-        for shift, count in zip(reversed(whole), reversed(settings.matrix), strict=True)
-    )
-    down = ndimage.correlate1d(grey[window], _kernel(parts[1]), axis=0)[radius:-radius]
-    right = ndimage.correlate1d(down, _kernel(parts[0]), axis=1)[:, radius:-radius]
-    return np.ascontiguousarray(right)
-
-
-def _kernel(shift_px: float) -> Floats:
-    """Weights that blur and move by a fraction of a pixel towards larger indices."""
-    at = np.arange(-_KERNEL_RADIUS_PX, _KERNEL_RADIUS_PX + 1) + shift_px
-    weights = np.exp(-0.5 * (at / BLUR_PX) ** 2)
-    return np.asarray(weights / weights.sum())

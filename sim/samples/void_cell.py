@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from sim.errors import SimulationError
+from sim.samples.constants import UM_PER_MAH_PER_CM2
 from sim.samples.impedance import CellResistances
+from sim.samples.void_composition import Film, effective_cm2_per_s, metal_magnesium
 from sim.samples.void_course import Course, Piece
 from sim.samples.void_geometry import VoidGeometry
 from sim.samples.void_parameters import (
@@ -152,6 +154,26 @@ class VoidCell:
             interface_ohm_cm2=self._p.transfer_ohm_cm2 / self._course.contact(population),
             area_cm2=self.area_cm2,
             short_ohm=None if self.short_time_s(t_s) is None else self._p.short_ohm,
+        )
+
+    def magnesium(self, depths_um: Floats, t_s: float, temperature_celsius: float) -> Floats:
+        """Atomic fraction of magnesium at `t_s` along a line from the electrolyte into the metal.
+
+        Lithium plated since the metal was last stripped lies next to the electrolyte, and
+        magnesium diffuses into it from below at one temperature since that plating began.
+
+        Args:
+            depths_um: Distance from the electrolyte, um, (n,); 0 beyond the metal.
+            t_s: Time, s.
+            temperature_celsius: Temperature of the diffusion, degC.
+        """
+        begin_s, plated, stripped = self._course.plating(t_s)
+        time_s = t_s - begin_s
+        return metal_magnesium(
+            np.asarray(depths_um, dtype=np.float64),
+            Film(plated * UM_PER_MAH_PER_CM2, time_s, effective_cm2_per_s(temperature_celsius)),
+            stripped,
+            self._p,
         )
 
     def snapshot(self, t_s: float) -> dict[str, Any]:

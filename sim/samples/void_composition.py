@@ -10,6 +10,7 @@ the paper's calculation (2.06e-13 and 2.42e-12 cm2/s [P]) give 3.7 and 12.7 %, a
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import erf
@@ -81,7 +82,7 @@ def film_magnesium(
     leaves through the outer face.
 
     Args:
-        heights_um: Distance from the alloy into the film, um, any shape.
+        heights_um: Distance from the alloy into the film, um, any shape; negative in the alloy.
         film_um: Thickness of the film, um.
         time_s: Time of diffusion, s, > 0.
         diffusivity_cm2_per_s: Diffusivity of Mg, cm2/s.
@@ -100,6 +101,49 @@ def mean_film_magnesium(film_um: float, time_s: float, diffusivity_cm2_per_s: fl
     """
     relative = film_um / _length_um(time_s, diffusivity_cm2_per_s)
     return (_ierfc(0.0) - _ierfc(relative)) / relative
+
+
+@dataclass(frozen=True)
+class Film:
+    """Lithium plated on the metal.
+
+    Attributes:
+        thickness_um: Its thickness, um; 0 where there is none.
+        time_s: How long magnesium has diffused into it, s.
+        diffusivity_cm2_per_s: Diffusivity of Mg, cm2/s.
+    """
+
+    thickness_um: float
+    time_s: float
+    diffusivity_cm2_per_s: float
+
+
+def metal_magnesium(
+    depths_um: Floats, film: Film, stripped_mah_per_cm2: float, p: VoidParameters
+) -> Floats:
+    """Atomic fraction of Mg from the electrolyte through a plated film into the metal.
+
+    The film takes from the metal below what diffusion gives it; below the film the profile of
+    stripping is multiplied by what is left. Without a film it is `stripped_magnesium`.
+
+    Args:
+        depths_um: Distance from the electrolyte, um, any shape; beyond the metal it is 0.
+        film: What was plated.
+        stripped_mah_per_cm2: Net charge stripped before, mAh/cm2.
+        p: The metal.
+    """
+    depths = np.asarray(depths_um, dtype=np.float64)
+    stripped = max(stripped_mah_per_cm2, 0.0)
+    rest_um = p.metal_um - UM_PER_MAH_PER_CM2 * stripped
+    below_um = depths - film.thickness_um
+    if rest_um <= 0.0 or not p.magnesium:
+        return np.zeros(depths.shape)
+    profile = stripped_magnesium(np.clip(below_um, 0.0, rest_um), stripped, p)
+    if film.thickness_um > 0.0 and film.time_s > 0.0:
+        profile *= film_magnesium(
+            -below_um, film.thickness_um, film.time_s, film.diffusivity_cm2_per_s
+        )
+    return np.asarray(np.where((below_um <= rest_um) & (depths >= 0.0), profile, 0.0))
 
 
 def _length_um(time_s: float, diffusivity_cm2_per_s: float) -> float:

@@ -178,6 +178,28 @@ class Course:
         first = next(piece for piece in self._pieces if piece.position.shorted)
         return first.t0_s
 
+    def plating(self, t_s: float) -> tuple[float, float, float]:
+        """The plating that is on top at `t_s`: when it began, its charge, what was stripped before.
+
+        Rests belong to it; once the metal is stripped again there is none.
+
+        Returns:
+            (begin, s; plated since then, mAh/cm2; net charge stripped until then, mAh/cm2). Without
+            a plating on top the time is `t_s` and its charge 0.
+        """
+        now = self.position(t_s)
+        first = None
+        for piece in reversed(self._pieces):
+            if piece.t0_s > t_s:
+                continue
+            if piece.position.direction >= 0:
+                break
+            first = piece
+        if first is None:
+            return t_s, 0.0, now.stripped - now.plated
+        before = first.position
+        return first.t0_s, now.plated - before.plated, before.stripped - before.plated
+
     def resistance_kohm_cm2(self, population: Population) -> float:
         """Electrolyte and contact, kohm cm2.
 

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.errors import SimulationError
+from sim.images.scanning import DRIFT_UM, ELECTROLYTE_GREY
 from sim.images.sem import (
-    DRIFT_UM,
-    ELECTROLYTE_GREY,
     METAL_GREY,
     PUBLISHED_OPERANDO,
     ROUGHNESS_UM,

@@ -1,0 +1,397 @@
+"""An imaging instrument as an experiment sees it: begins a frame, follows it, delivers it.
+
+What every imaging device has in common: the poll on the experiment's clock with its misses, the
+frame fetched and written in the worker, the charge through the cell at both ends of the exposure,
+pauses. What differs (how an acquisition begins, shape and quality of a frame) is left to the
+derived classes.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+from ophyd import Component as Cpt
+from ophyd import Device, Kind
+from ophyd.status import Status
+
+from devices.clock import Clock, Handle
+from devices.errors import DeviceError, InstrumentFault, LinkError, NotReachedError
+from devices.imaging_roles import AcquisitionStatus, Imager
+from devices.roles import ChargeSource, FrameSink, Worker
+from devices.signals import ReadbackSignal
+
+log = logging.getLogger(__name__)
+
+OnPause = Literal["continue", "restart", "drop"]
+
+_RETRY_S = 1.0
+_RETRIES = 3
+_LATE_FRAME_S = 600.0
+_FAST_POLL_S = 0.5
+
+
+class Scan(StrEnum):
+    """Where the device stands with its frame."""
+
+    IDLE = "idle"
+    ACQUIRING = "acquiring"
+    FETCHING = "fetching"
+
+
+class FrameDevice(Device):
+    """An imaging instrument; Triggerable, stageable, Pausable.
+
+    `stage` checks the instrument and opens the stream of frames, `trigger` begins an acquisition
+    and gives a status that is done when the frame is fetched and safely on disk; `read` gives its
+    number, times and charges, and the image as an external array.
+
+    Args:
+        prefix: Not used; ophyd passes it.
+        name: Name of the device in documents.
+        clock: The experiment's clock.
+        imager: The instrument behind its driver.
+        frames: Where frames are written.
+        worker: Fetches and writes frames off the engine's loop.
+        charge: What knows the charge through the cell; None leaves the charges NaN.
+        on_pause: What a pause does to a frame: it goes on by itself, or is begun again, or is
+            dropped.
+        resource: The instrument's address, for the documents' `source`.
+        **kwargs: As for `ophyd.Device`.
+
+    Attributes:
+        SETTINGS: Acquisition parameters with the value before the first configuration and unit.
+        FREE: States in which nothing is acquired.
+    """
+
+    SETTINGS: ClassVar[Mapping[str, tuple[Any, str]]] = {}
+    FREE: ClassVar[frozenset[str]] = frozenset()
+
+    frame = Cpt(ReadbackSignal, value=-1, dtype="integer")
+    t_start_s = Cpt(ReadbackSignal, value=np.nan, units="s", precision=3)
+    t_end_s = Cpt(ReadbackSignal, value=np.nan, units="s", precision=3)
+    charge_start_mah = Cpt(ReadbackSignal, value=np.nan, units="mAh", precision=6)
+    charge_end_mah = Cpt(ReadbackSignal, value=np.nan, units="mAh", precision=6)
+    exposure_charge_mah = Cpt(ReadbackSignal, value=np.nan, units="mAh", precision=6)
+    exposure_throughput_mah = Cpt(ReadbackSignal, value=np.nan, units="mAh", precision=6)
+    quality = Cpt(ReadbackSignal, value="", dtype="string")
+    new_frame = Cpt(ReadbackSignal, value=0, dtype="integer", kind=Kind.omitted)
+
+    expected_duration_s = Cpt(ReadbackSignal, value=np.nan, units="s", kind=Kind.config)
+    clock_offset_s = Cpt(ReadbackSignal, value=np.nan, units="s", kind=Kind.config)
+    serial = Cpt(ReadbackSignal, value="", dtype="string", kind=Kind.config)
+
+    def __init__(
+        self,
+        prefix: str = "",
+        *,
+        name: str,
+        clock: Clock,
+        imager: Imager,
+        frames: FrameSink,
+        worker: Worker,
+        charge: ChargeSource | None = None,
+        on_pause: OnPause = "continue",
+        resource: str = "",
+        **kwargs: Any,
+    ) -> None:
+        self.clock, self.resource = clock, resource
+        super().__init__(prefix, name=name, **kwargs)
+        self._imager = imager
+        self._frames, self._worker, self._charge = frames, worker, charge
+        self.on_pause: OnPause = on_pause
+        self._scan = Scan.IDLE
+        self._done: Status | None = None
+        self._timer: Handle | None = None
+        self._documents: list[tuple[str, dict[str, Any]]] = []
+        self._restart = False
+        self._misses = 0
+        self._begun_s = 0.0
+        self._charge_start = (np.nan, np.nan)
+        self.serial.update(imager.identity().serial)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the instrument says of itself that it is simulated."""
+        return self._imager.identity().simulated
+
+    # --- what derived classes say ---
+
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of a frame with the present settings."""
+        raise NotImplementedError
+
+    def image_axes(self) -> tuple[tuple[str, ...], str]:
+        """Names of a frame's axes, and its unit."""
+        raise NotImplementedError
+
+    def judged(self, image: npt.NDArray[Any]) -> str:
+        """``ok``, or what is wrong with a frame."""
+        raise NotImplementedError
+
+    def header_scalars(self, header: Mapping[str, Any]) -> dict[str, float]:
+        """Readings that a frame's header gives, by component; each becomes part of its event."""
+        del header
+        return {}
+
+    def begin_acquisition(self) -> None:
+        """Make the instrument acquire; raise if it does not."""
+        self._imager.arm()
+        status = self._imager.status()
+        if status.state == "error" or self._ended_early(status):
+            said = f"{status.state} {status.error}".strip()
+            raise InstrumentFault(
+                self.name,
+                f"the acquisition did not begin: the instrument is {said}",
+                remedy="look at the instrument",
+            )
+
+    def check_waiting(self, status: AcquisitionStatus, waited_s: float) -> None:
+        """Raise if an acquisition waits for something that will not come."""
+
+    # --- Configurable, Stageable ---
+
+    def configure(self, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Set acquisition parameters; what the instrument reads back is what is recorded.
+
+        Args:
+            settings: Some of `SETTINGS`.
+
+        Returns:
+            Configuration before and after, as bluesky wants it.
+
+        Raises:
+            InstrumentFault: A parameter is unknown, or an acquisition is running.
+        """
+        unknown = sorted(set(settings) - set(self.SETTINGS))
+        if unknown:
+            raise InstrumentFault(
+                self.name,
+                f"unknown settings {', '.join(unknown)}",
+                remedy=f"use some of {', '.join(self.SETTINGS)}",
+            )
+        if self._scan is not Scan.IDLE:
+            raise InstrumentFault(
+                self.name,
+                "asked to configure during a frame",
+                remedy="wait for the frame or stop it",
+            )
+        before = dict(self.read_configuration())
+        for key, value in self._imager.configure(settings).items():
+            if key in self.SETTINGS:
+                getattr(self, key).update(value)
+        self.expected_duration_s.update(self._imager.expected_duration_s())
+        return before, dict(self.read_configuration())
+
+    def stage(self) -> list[object]:
+        """Begin a run: the instrument must be free, and frames count from zero."""
+        status = self._imager.status()
+        if status.state not in self.FREE:
+            raise InstrumentFault(
+                self.name,
+                f"the instrument is {status.state} {status.error}".strip(),
+                remedy="end what goes on there, then begin again",
+            )
+        self.expected_duration_s.update(self._imager.expected_duration_s())
+        self.clock_offset_s.update(round(self._imager.time() - self.clock.time(), 6))
+        self.frame.update(-1)
+        _, units = self.image_axes()
+        self._frames.open(self.name, self._image_key, self.image_shape(), "<f4", units=units)
+        staged: list[object] = super().stage()
+        return staged
+
+    def unstage(self) -> list[object]:
+        """End a run: no acquisition goes on."""
+        self.stop(success=True)
+        unstaged: list[object] = super().unstage()
+        return unstaged
+
+    # --- Triggerable, Readable ---
+
+    def trigger(self) -> Status:
+        """Take one frame; asked again while one is taken, returns the same status."""
+        if self._done is not None and not self._done.done:
+            return self._done
+        self._begin()  # if it raises, nothing was promised
+        self._done = Status(obj=self, timeout=None)
+        return self._done
+
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Data keys of a frame's event, the image as an external array."""
+        described: dict[str, dict[str, Any]] = super().describe()
+        axes, units = self.image_axes()
+        described[self._image_key] = {
+            "source": f"{self.resource or 'operando'}:{self._image_key}",
+            "dtype": "array",
+            "dtype_numpy": "<f4",
+            "shape": [1, *self.image_shape()],
+            "dims": ["frame", *axes],
+            "units": units,
+            "external": "STREAM:",
+        }
+        return described
+
+    def collect_asset_docs(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Documents that say where the last frame is."""
+        documents, self._documents = self._documents, []
+        yield from documents
+
+    # --- Pausable, Stoppable ---
+
+    def pause(self) -> None:
+        """Let the frame go on, or end it, as `on_pause` says."""
+        if self._scan is Scan.ACQUIRING and self.on_pause != "continue":
+            self._cancel_timer()
+            self._imager.abort()
+            self._scan = Scan.IDLE
+            self._restart = self.on_pause == "restart"
+            if not self._restart:
+                self._end_without_frame("dropped by a pause")
+
+    def resume(self) -> None:
+        """Begin the frame again if the pause ended it."""
+        if self._restart:
+            self._restart = False
+            self._begin()
+
+    def stop(self, *, success: bool = False) -> None:
+        """End any acquisition; idempotent."""
+        self._cancel_timer()
+        self._restart = False
+        if self._scan is Scan.ACQUIRING:
+            self._scan = Scan.IDLE
+            self._imager.abort()
+            self._end_without_frame("aborted")
+        super().stop(success=success)
+
+    def callback_failed(self, error: BaseException) -> None:
+        """Fail the frame, because its poll raised or the instrument says so."""
+        self._cancel_timer()
+        self._scan = Scan.IDLE
+        if self._done is not None and not self._done.done:
+            self._done.set_exception(error)
+
+    # --- inside ---
+
+    @property
+    def _image_key(self) -> str:
+        return f"{self.name}_image"
+
+    def _ended_early(self, status: AcquisitionStatus) -> bool:
+        """Whether nothing runs and nothing was finished: somebody ended it."""
+        return status.state in self.FREE and not math.isfinite(status.t_end_s)
+
+    def _begin(self) -> None:
+        self.new_frame.update(0)
+        self.begin_acquisition()
+        self._begun_s = self.clock.time()
+        self._misses = 0
+        self._scan = Scan.ACQUIRING
+        self._charge_start = self._charge_at(self._begun_s)
+        self._poll_after(self.expected_duration_s.get())
+
+    def _poll_after(self, delay_s: float) -> None:
+        self._timer = self.clock.call_later(delay_s, self._tick, owner=self)
+
+    def _tick(self) -> None:
+        try:
+            status = self._imager.status()
+            self._misses = 0
+            self._follow(status)
+        except LinkError as error:
+            self._misses += 1
+            log.warning("%s: poll %d of %d failed: %s", self.name, self._misses, _RETRIES, error)
+            if self._misses < _RETRIES:
+                self._poll_after(_RETRY_S)
+                return
+            self.callback_failed(error)
+        except DeviceError as error:  # a frame that fails is an answer, not a fault of the bench
+            self.callback_failed(error)
+
+    def _follow(self, status: AcquisitionStatus) -> None:
+        waited_s = self.clock.time() - self._begun_s
+        if status.state in self.FREE and math.isfinite(status.t_end_s):
+            self._fetch(status)
+            return
+        if status.state == "error" or self._ended_early(status):
+            text = status.error or "it was ended at the instrument"
+            raise InstrumentFault(
+                self.name, f"the acquisition failed: {text}", remedy="look at the instrument"
+            )
+        self.check_waiting(status, waited_s)
+        if waited_s > self.expected_duration_s.get() + _LATE_FRAME_S:
+            raise NotReachedError(
+                self.name,
+                f"the frame is {waited_s - self.expected_duration_s.get():.0f} s late",
+                remedy="look at the instrument",
+            )
+        self._poll_after(_FAST_POLL_S)
+
+    def _fetch(self, status: AcquisitionStatus) -> None:
+        """Download and write the frame in the worker; virtual time stands still meanwhile."""
+        offset_s = np.nan_to_num(self.clock_offset_s.get())
+        start_s, end_s = status.t_start_s - offset_s, status.t_end_s - offset_s
+        charge_end = self._charge_at(end_s)
+        exposure = {
+            "t_start_s": start_s,
+            "t_end_s": end_s,
+            "charge_start_mah": self._charge_start[0],
+            "charge_end_mah": charge_end[0],
+            "exposure_charge_mah": charge_end[0] - self._charge_start[0],
+            "exposure_throughput_mah": charge_end[1] - self._charge_start[1],
+        }
+        self._scan = Scan.FETCHING
+
+        def work() -> tuple[int, str, dict[str, float]]:
+            image, header = self._imager.read_image()
+            if image.shape != self.image_shape():
+                raise InstrumentFault(
+                    self.name,
+                    f"frame of shape {image.shape}, expected {self.image_shape()}",
+                    remedy="compare the instrument's settings with the experiment's",
+                )
+            scalars = {**exposure, **self.header_scalars(header)}
+            return self._frames.write(self.name, image, scalars), self.judged(image), scalars
+
+        self._worker.submit(work, self._fetched, owner=self)
+
+    def _fetched(self, result: Any, error: BaseException | None) -> None:
+        self._scan = Scan.IDLE
+        if self._done is None or self._done.done:
+            return
+        if error is not None:
+            self._done.set_exception(error)
+            return
+        index, quality, scalars = result
+        self._documents = self._frames.asset_documents(self.name, index)
+        self.frame.update(index)
+        self.quality.update(quality)
+        for key, value in scalars.items():
+            getattr(self, key).update(float(value))
+        self.new_frame.update(1)
+        self._done.set_finished()
+
+    def _charge_at(self, t_s: float) -> tuple[float, float]:
+        if self._charge is None:
+            return np.nan, np.nan
+        try:
+            return self._charge.charge_at(t_s)
+        except DeviceError as error:
+            log.warning("%s: the charge is not known at this frame: %s", self.name, error)
+            return np.nan, np.nan
+
+    def _end_without_frame(self, why: str) -> None:
+        log.info("%s: no frame: %s", self.name, why)
+        self.quality.update(why)
+        if self._done is not None and not self._done.done:
+            self._done.set_finished()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,295 @@
+"""A simulated scanning electron microscope: scans a frame, blanks the beam, hands the frame over.
+
+It speaks the bridge's line protocol (`docs/reference/bridge-protocol.md`), as the agent on a
+vendor's PC does. Nothing runs by itself: an acquisition is its start time, and every answer looks
+at where that puts it now. A frame shows the sample as it was in the middle of the scan, whenever
+it is read, with the number of the frame as the index of its drift and noise.
+
+Frames are float32. Secondary electrons and induced current lie in one array in their own units
+(grey values, nA), and every 16-bit grey value of a real microscope is a float32 exactly.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.clock import EPOCH_S
+from sim.errors import SimulationError
+from sim.instruments.bridge_protocol import CommandError, CommandSet, block, json_line
+from sim.instruments.sem_settings import (
+    PUBLISHED_OPERANDO,
+    beam_s,
+    dose_rate_uc_per_cm2_s,
+    dose_uc_per_cm2,
+    duration_s,
+    shape,
+    updated,
+)
+from sim.world import World
+
+Frame = npt.NDArray[np.float32]
+
+
+class View(Protocol):
+    """What a microscope sees of a sample."""
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Raise `SimulationError` where there is nothing to see with these settings."""
+        ...
+
+    def take(self, settings: Mapping[str, Any], t_s: float, frame_index: int) -> Frame:
+        """The frame, or the line, at a moment, of the shape that the settings promise."""
+        ...
+
+
+@dataclass
+class Acquisition:
+    """One acquisition; times are seconds of the world.
+
+    Attributes:
+        number: Its number, from 1.
+        settings: As read back when it began.
+        start_s: When the first pixel was scanned.
+        black: Whether the detector sees nothing.
+        ended_s: When it was aborted or failed; None otherwise.
+        reason: Why it ended early; empty otherwise.
+        failed: Whether the microscope, not its client, ended it.
+        acknowledged: Whether the client took note of the failure.
+        frame: Number of its frame, given when it is complete.
+    """
+
+    number: int
+    settings: dict[str, Any]
+    start_s: float
+    black: bool = False
+    ended_s: float | None = None
+    reason: str = ""
+    failed: bool = False
+    acknowledged: bool = False
+    frame: int | None = None
+
+    @property
+    def end_s(self) -> float:
+        """When the last pixel is scanned, s."""
+        return self.start_s + duration_s(self.settings)
+
+    @property
+    def stop_s(self) -> float:
+        """When the scan ends, complete or not, s."""
+        return self.end_s if self.ended_s is None else self.ended_s
+
+    def dose_uc_per_cm2(self, t_s: float) -> float:
+        """Dose until `t_s`, live scanning after the frame included where nothing blanks it."""
+        scanned_s = min(t_s, self.stop_s) - self.start_s
+        share = max(scanned_s, 0.0) / duration_s(self.settings)
+        dose = share * dose_uc_per_cm2(self.settings)
+        if not self.settings["blank_between_frames"] and t_s > self.stop_s:
+            live = beam_s(self.settings) / duration_s(self.settings)
+            rate = live * dose_rate_uc_per_cm2_s(self.settings)
+            dose += rate * (t_s - self.stop_s)
+        return dose
+
+
+class SimulatedSem:
+    """A scanning electron microscope behind the bridge protocol.
+
+    Args:
+        world: The sample.
+        view: What the microscope sees of it.
+        serial: Third field of ``*IDN?``; begins with ``SIM-``.
+        clock_offset_s: What the microscope's clock (Unix s) shows when the world begins.
+        strict: Raise `sim.errors.UnknownCommand` at an undefined header.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        view: View,
+        *,
+        serial: str = "SIM-SEM-0001",
+        clock_offset_s: float = EPOCH_S,
+        strict: bool = True,
+    ) -> None:
+        self._world, self._view = world, view
+        self._clock_offset_s = clock_offset_s
+        self._settings = dict(PUBLISHED_OPERANDO)
+        self._acquisition: Acquisition | None = None
+        self._number = self._frames = 0
+        self._dose_before = 0.0
+        self._black_frames = 0
+        self._busy_until_s = -math.inf
+        self._now_s = 0.0
+        self._image: tuple[int, Frame] | None = None
+        self._commands = self._declare(serial, strict=strict)
+
+    def _declare(self, serial: str, *, strict: bool) -> CommandSet:
+        identity = f"Operando,Simulated SEM,{serial},1.0"
+        commands = CommandSet(identity=identity, strict=strict)
+        commands.add("SYSTem:TIME?", lambda: repr(self._clock_offset_s + self._now_s))
+        commands.add("ACQuire:CONFigure", self._configure, takes=dict)
+        commands.add("ACQuire:CONFigure?", lambda: json_line(self._settings))
+        commands.add("ACQuire:DURation?", lambda: repr(duration_s(self._settings)))
+        commands.add("ACQuire:ARM", self._arm)
+        commands.add("ACQuire:ABORt", self._abort)
+        commands.add("ACQuire:STATus?", lambda: json_line(self._status()))
+        commands.add("ACQuire:IMAGe:HEADer?", lambda: json_line(self._header()))
+        commands.add("ACQuire:IMAGe?", lambda: block(self._latest_image().tobytes()))
+        return commands
+
+    def answer(self, message: bytes) -> bytes | None:
+        """Answer one line of the protocol, both without terminator."""
+        with self._world.lock:
+            self._settle(self._world.catch_up())
+            return self._commands.answer(message)
+
+    def fail(self, reason: str) -> None:
+        """End the acquisition from the microscope's side: vacuum lost, beam tripped, a person."""
+        with self._world.lock:
+            self._settle(self._world.catch_up())
+            self._end(reason, failed=True)
+
+    def black(self, frames: int = 1) -> None:
+        """Let the next acquisitions see nothing, as with a blanked beam or a detector off."""
+        with self._world.lock:
+            self._black_frames = frames
+
+    def busy(self, duration_s: float) -> None:
+        """Let somebody else use the microscope from now on, s: nothing can begin meanwhile."""
+        with self._world.lock:
+            self._settle(self._world.catch_up())
+            self._busy_until_s = self._now_s + duration_s
+
+    def _settle(self, t_s: float) -> None:
+        """Look at the acquisition from `t_s`: number the frame of one that is complete."""
+        self._now_s = t_s
+        acquisition = self._acquisition
+        if acquisition is None or acquisition.ended_s is not None:
+            return
+        if acquisition.frame is None and t_s >= acquisition.end_s:
+            acquisition.frame = self._frames
+            self._frames += 1
+
+    def _state(self) -> str:
+        acquisition = self._acquisition
+        if acquisition is None:
+            return "blanked"
+        if acquisition.ended_s is None and self._now_s < acquisition.end_s:
+            return "scanning"
+        if acquisition.failed and not acquisition.acknowledged:
+            return "error"
+        return "blanked" if acquisition.settings["blank_between_frames"] else "idle"
+
+    def _refuse_busy(self, code: int) -> None:
+        if self._state() == "scanning":
+            raise CommandError(code, f"acquisition {self._number} is scanning, expected none")
+        if self._now_s < self._busy_until_s:
+            raise CommandError(code, "somebody else is using the microscope")
+
+    def _configure(self, changes: dict[str, Any]) -> None:
+        self._refuse_busy(-221)
+        settings = updated(self._settings, changes)
+        try:
+            self._view.check(settings)
+        except SimulationError as error:
+            raise CommandError(-222, str(error)) from error
+        self._settings = settings
+
+    def _arm(self) -> None:
+        self._refuse_busy(-213)
+        self._dose_before = self._dose_uc_per_cm2()
+        self._number += 1
+        black, self._black_frames = self._black_frames > 0, max(self._black_frames - 1, 0)
+        self._acquisition = Acquisition(self._number, dict(self._settings), self._now_s, black)
+
+    def _abort(self) -> None:
+        """End what goes on; an error that the microscope reported is acknowledged."""
+        self._end("aborted by the client", failed=False)
+        if self._acquisition is not None:
+            self._acquisition.acknowledged = True
+
+    def _end(self, reason: str, *, failed: bool) -> None:
+        acquisition = self._acquisition
+        if acquisition is None or self._state() != "scanning":
+            return
+        acquisition.ended_s, acquisition.failed = self._now_s, failed
+        acquisition.reason = f"acquisition {acquisition.number}: {reason}"
+
+    def _status(self) -> dict[str, Any]:
+        acquisition, state = self._acquisition, self._state()
+        start_s = end_s = None
+        progress = 0.0
+        if acquisition is not None:
+            elapsed_s = min(self._now_s, acquisition.stop_s) - acquisition.start_s
+            progress = elapsed_s / duration_s(acquisition.settings)
+            start_s = self._clock_offset_s + acquisition.start_s
+            if acquisition.frame is not None:
+                end_s, progress = self._clock_offset_s + acquisition.end_s, 1.0
+        return {
+            "state": state,
+            "progress": progress,
+            "experiment": self._number,
+            "t_start_s": start_s,
+            "t_end_s": end_s,
+            "error": acquisition.reason if acquisition and state == "error" else "",
+            "outcome": self._outcome(),
+            "accumulated_dose_uc_per_cm2": self._dose_uc_per_cm2(),
+        }
+
+    def _outcome(self) -> str:
+        acquisition = self._acquisition
+        if acquisition is None:
+            return "none"
+        if acquisition.frame is not None:
+            return "complete"
+        if acquisition.ended_s is None:
+            return "pending"
+        return "failed" if acquisition.failed else "aborted"
+
+    def _dose_uc_per_cm2(self) -> float:
+        """Dose since the microscope was switched on, summed over whatever it scanned, uC/cm2."""
+        acquisition = self._acquisition
+        running = 0.0 if acquisition is None else acquisition.dose_uc_per_cm2(self._now_s)
+        return self._dose_before + running
+
+    def _complete(self) -> tuple[Acquisition, int]:
+        acquisition = self._acquisition
+        if acquisition is None or acquisition.frame is None:
+            what = self._outcome()
+            raise CommandError(-230, f"no image: acquisition {self._number} is {what}")
+        return acquisition, acquisition.frame
+
+    def _latest_image(self) -> Frame:
+        acquisition, index = self._complete()
+        if self._image is None or self._image[0] != index:
+            middle_s = 0.5 * (acquisition.start_s + acquisition.end_s)
+            if acquisition.black:
+                frame = np.zeros(shape(acquisition.settings), dtype=np.float32)
+            else:
+                frame = self._view.take(acquisition.settings, middle_s, index)
+            self._image = index, np.ascontiguousarray(frame, dtype="<f4")
+        return self._image[1]
+
+    def _header(self) -> dict[str, Any]:
+        acquisition, index = self._complete()
+        image = self._latest_image()
+        frame_dose = dose_uc_per_cm2(acquisition.settings)
+        return {
+            "experiment": acquisition.number,
+            "frame": index,
+            "shape": list(image.shape),
+            "dtype": "<f4",
+            "nbytes": image.nbytes,
+            "crc32": zlib.crc32(image.tobytes()),
+            "t_start_s": self._clock_offset_s + acquisition.start_s,
+            "t_end_s": self._clock_offset_s + acquisition.end_s,
+            "dose_uc_per_cm2": frame_dose,
+            "accumulated_dose_uc_per_cm2": self._dose_before + frame_dose,
+            "settings": acquisition.settings,
+        }
