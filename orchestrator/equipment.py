@@ -11,17 +11,20 @@ from devices.clock import Clock
 from devices.drivers.agilent_33500 import TtlTrigger
 from devices.drivers.console_bridge import BridgeMriConsole
 from devices.drivers.keithley_2450_backend import Keithley2450Backend
+from devices.drivers.sem_bridge import BridgeMicroscope
 from devices.link import Link
 from devices.mri import MriScanner
 from devices.potentiostat import Potentiostat
 from devices.roles import CellLimits, ChargeSource, FrameSink, Worker
+from devices.sem import Sem
 from orchestrator.errors import ProfileError
 from orchestrator.profile.links import Link as LinkEntry
-from orchestrator.profile.models import BenchProfile, MriEntry, PotentiostatEntry
+from orchestrator.profile.models import BenchProfile, MriEntry, PotentiostatEntry, SemEntry
 
 DRIVERS: Mapping[str, Callable[..., Any]] = {
     "keithley_2450": Keithley2450Backend,
     "console_bridge": BridgeMriConsole,
+    "sem_bridge": BridgeMicroscope,
     "agilent_33500": TtlTrigger,
 }
 """What makes the driver of a link, by the driver's name in a profile."""
@@ -123,8 +126,21 @@ def _mri(name: str, entry: MriEntry, supplies: Supplies) -> MriScanner:
     )
 
 
+def _sem(name: str, entry: SemEntry, supplies: Supplies) -> Sem:
+    return Sem(
+        name=name,
+        clock=supplies.clock,
+        imager=supplies.driver(name)(supplies.open_link(name, entry)),
+        frames=supplies.frames,
+        worker=supplies.worker,
+        charge=supplies.charge,
+        resource=entry.resource,
+    )
+
+
 MAKERS: Mapping[str, Callable[[str, Any, Supplies], Any]] = {
     "potentiostat": _potentiostat,
     "mri": _mri,
+    "sem": _sem,
 }
 """What makes a device, by the kind that a profile names."""

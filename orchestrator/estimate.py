@@ -8,12 +8,13 @@ from pathlib import Path
 
 from orchestrator.errors import RecordError
 from orchestrator.experiment import Experiment
-from orchestrator.experiment.imaging import ImageSeries
+from orchestrator.experiment.imaging import AtMoments, EveryCharge, ImageSeries, OnCondition
 from plans.schedule import longest_duration_s
 
 _BYTES_PER_RECORD = 120
 """Journal and catalogue together, measured on the in situ MRI run."""
 _BYTES_PER_VOXEL = 4
+_S_PER_H = 3600.0
 _LONGEST_S = 30 * 86_400.0
 _MARGIN = 1.5
 _LEAST_FREE_BYTES = 50_000_000
@@ -28,8 +29,28 @@ def duration_s(experiment: Experiment) -> float:
 def frames(series: ImageSeries, experiment: Experiment) -> int:
     """Largest number of frames of one series."""
     exposure_s, whole_s = series.settings.exposure_s, duration_s(experiment)
+    if isinstance(series.when, OnCondition):
+        return 1
+    if isinstance(series.when, AtMoments) and set(series.when.at) <= {"start", "end"}:
+        return len(series.when.at)
     every_s = getattr(series.when, "every_s", None) or exposure_s
+    if isinstance(series.when, EveryCharge):
+        every_mah = series.when.every_mah_per_cm2 * experiment.sample.area_cm2
+        every_s = _S_PER_H * every_mah / max(_most_ma(experiment), 1e-12)
     return math.ceil(whole_s / max(every_s, exposure_s)) + 1
+
+
+def _most_ma(experiment: Experiment) -> float:
+    """Largest current of the method either way, mA; where a voltage is held, what safety allows."""
+    safety = experiment.protocol.safety
+    allowed = max(abs(safety.min_current_mA), abs(safety.max_current_mA))
+    currents = [0.0]
+    for step in experiment.lower().method:
+        if hasattr(step, "current_mA"):
+            currents.append(abs(step.current_mA))
+        elif hasattr(step, "voltage_V"):
+            currents.append(allowed)
+    return max(currents)
 
 
 def record_bytes(experiment: Experiment) -> int:

@@ -13,7 +13,7 @@ from orchestrator.inputs.problems import Finding, Path, listed, name_remedy
 from orchestrator.profile.models import BenchProfile, PotentiostatEntry
 from orchestrator.profile.tables import kinds
 
-ROLES = ("potentiostat", "mri")
+ROLES = ("potentiostat", "mri", "sem")
 """Roles that an experiment may assign; each is also a kind of device."""
 
 

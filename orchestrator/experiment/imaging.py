@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from orchestrator.experiment.conditions import Condition
 from orchestrator.experiment.mri_settings import MRI_METHODS, MriSettings
 from orchestrator.experiment.protocol import Impedance
+from orchestrator.experiment.sem_settings import SEM_METHODS, SemSettings
 from orchestrator.inputs.fields import Choice, Quantity, Text, at, problem
 from orchestrator.inputs.models import StrictModel
 from orchestrator.inputs.problems import described, key_remedy, listed
@@ -102,7 +103,10 @@ When = Annotated[
 ]
 
 
-IMAGE_METHODS: dict[str, type[StrictModel]] = dict.fromkeys(MRI_METHODS, MriSettings)
+IMAGE_METHODS: dict[str, type[MriSettings | SemSettings]] = {
+    **dict.fromkeys(MRI_METHODS, MriSettings),
+    **dict.fromkeys(SEM_METHODS, SemSettings),
+}
 """Every `method` that an image's settings may name, and the settings it takes."""
 
 
@@ -124,8 +128,19 @@ def _known_method(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     return handler(value)
 
 
-ImageSettings = Annotated[MriSettings, WrapValidator(_known_method)]
-"""Settings of an image; a second kind makes this a union discriminated by `method`, as `When`."""
+def _kind_tag(value: Any) -> str:
+    if isinstance(value, dict):
+        found = IMAGE_METHODS.get(str(value.get("method")))
+        return f"kind:{found.device_kind}" if found is not None else ""
+    return f"kind:{getattr(value, 'device_kind', '')}"
+
+
+ImageSettings = Annotated[
+    Annotated[MriSettings, Tag("kind:mri")] | Annotated[SemSettings, Tag("kind:sem")],
+    Discriminator(_kind_tag),
+    WrapValidator(_known_method),
+]
+"""Settings of an image: which they are says `method`."""
 
 
 class ImageSeries(StrictModel):

@@ -11,6 +11,8 @@ from sim.instruments.agilent_33500 import SimulatedAgilent33500
 from sim.instruments.keithley_2450 import Keithley2450 as SimulatedKeithley2450
 from sim.instruments.mri_acquirers import pellet_acquirers
 from sim.instruments.mri_console import SimulatedMriConsole
+from sim.instruments.sem import SimulatedSem
+from sim.instruments.sem_views import view_of
 from sim.world import World
 
 _CABLE = "ttl"
@@ -80,9 +82,27 @@ def _mri_console(place: Place) -> Any:
     )
 
 
+def _sem(place: Place) -> Any:
+    view = view_of(place.world)
+    if view is None:
+        raise ProfileError(
+            "sample.simulate_as.model",
+            f"{place.world.sample.describe()['model']} shows nothing to a simulated microscope",
+            remedy="use void_interface or llzto_pellet, or a bench without a microscope",
+        )
+    return SimulatedSem(
+        place.world,
+        view,
+        serial=place.serial,
+        clock_offset_s=place.epoch_s,
+        strict=place.strict,
+    )
+
+
 INSTRUMENTS: Mapping[str, Callable[[Place], Any]] = {
     "keithley_2450": _keithley_2450,
     "agilent_33500": _agilent_33500,
     "console_bridge": _mri_console,
+    "sem_bridge": _sem,
 }
 """What makes a simulated instrument, by the driver that speaks to it."""

@@ -17,6 +17,13 @@ from sim.samples.void_cell import VoidCell
 DEFAULT_SAMPLE: Mapping[str, Any] = {"model": "llzo_cell", "preset": "small_4p8", "seed": 0}
 """The sample on a simulated bench where no experiment names one."""
 
+MICROSCOPE_SAMPLE: Mapping[str, Any] = {
+    "model": "void_interface",
+    "preset": "li_lpscl_operando",
+    "seed": 0,
+}
+"""The same on a bench with a microscope."""
+
 
 @dataclass(frozen=True)
 class Surroundings:

@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.laboratory.instruments import Place, make_instrument
-from orchestrator.laboratory.samples import DEFAULT_SAMPLE, Surroundings, make_sample
+from orchestrator.laboratory.samples import (
+    DEFAULT_SAMPLE,
+    MICROSCOPE_SAMPLE,
+    Surroundings,
+    make_sample,
+)
 from orchestrator.laboratory.timebase import TimeBase
 from orchestrator.profile.models import BenchProfile
 from sim.wire.visa import SimulatedVisaLibrary
@@ -44,7 +49,8 @@ class Laboratory:
         surroundings: Surroundings | None = None,
         strict: bool = True,
     ) -> None:
-        self.recipe = {**DEFAULT_SAMPLE, **(sample or {})}
+        usual = MICROSCOPE_SAMPLE if profile.of_kind("sem") else DEFAULT_SAMPLE
+        self.recipe = {**usual, **(sample or {})}
         around = surroundings or Surroundings()
         cell = make_sample(self.recipe, around)
         self.world = World(cell, now=time.elapsed, seed=int(self.recipe["seed"]))

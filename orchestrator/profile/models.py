@@ -68,6 +68,20 @@ class MriEntry(StrictModel):
         return {"console": self.console} | ({"trigger": self.trigger} if self.trigger else {})
 
 
+class SemEntry(Link):
+    """A scanning electron microscope.
+
+    Attributes:
+        kind: ``sem``.
+    """
+
+    kind: Literal["sem"]
+
+    def links(self) -> dict[str, Link]:
+        """Its links by part; the part ``""`` is the device itself."""
+        return {"": self}
+
+
 class OtherEntry(StrictModel):
     """A device of a kind that another distribution registers.
 
@@ -86,7 +100,7 @@ class OtherEntry(StrictModel):
         return dict(self.parts)
 
 
-_ENTRIES = {"potentiostat": PotentiostatEntry, "mri": MriEntry}
+_ENTRIES = {"potentiostat": PotentiostatEntry, "mri": MriEntry, "sem": SemEntry}
 
 
 def _entry_tag(value: Any) -> str:
@@ -114,6 +128,7 @@ def _known_kind(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 DeviceEntry = Annotated[
     Annotated[PotentiostatEntry, Tag("kind:potentiostat")]
     | Annotated[MriEntry, Tag("kind:mri")]
+    | Annotated[SemEntry, Tag("kind:sem")]
     | Annotated[OtherEntry, Tag("kind:other")],
     Discriminator(_entry_tag),
     WrapValidator(_known_kind),

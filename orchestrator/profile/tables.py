@@ -79,6 +79,12 @@ _KINDS = (
         safe_actions=("abort", "keep"),
         optional_parts=frozenset({"trigger"}),
     ),
+    Kind(
+        "sem",
+        parts={"": "microscope"},
+        takes_images=True,
+        safe_actions=("abort", "keep"),
+    ),
 )
 
 _DRIVERS = (
@@ -94,6 +100,7 @@ _DRIVERS = (
         },
     ),
     Driver("console_bridge", role="mri_console"),
+    Driver("sem_bridge", role="microscope"),
     Driver("agilent_33500", role="trigger"),
 )  # fmt: skip
 
