@@ -18,6 +18,7 @@ class Attempt:
 
     Attributes:
         error: Why the last attempt failed; None if it did not.
+        taker: Who takes a frame with it now and has not stored it yet; None if nobody does.
     """
 
     parent = None
@@ -26,6 +27,7 @@ class Attempt:
         self.device = device
         self.name = f"{device.name}_attempt"
         self.error: BaseException | None = None
+        self.taker: object | None = None
         self._inner: Status | None = None
         self._outer: Status | None = None
 

@@ -57,12 +57,20 @@ class Track:
         capture: What to take and when.
         source: The potentiostat whose charge frames may follow.
         event: Where missing frames are noted.
+        attempt: Takes the frames of the device; shared by the tracks of one device, of which one
+            takes a frame at a time. None: a new one.
     """
 
-    def __init__(self, capture: Capture, source: Potentiostat, event: EventNote) -> None:
+    def __init__(
+        self,
+        capture: Capture,
+        source: Potentiostat,
+        event: EventNote,
+        attempt: Attempt | None = None,
+    ) -> None:
         self.capture, self.device, self._source = capture, capture.device, source
         self._event = event
-        self._attempt = Attempt(capture.device)
+        self._attempt = Attempt(capture.device) if attempt is None else attempt
         self.status: Status | None = None
         self.running = False
         self.awaited: Status | None = None
@@ -119,7 +127,7 @@ class Track:
             yield from bps.stop(self._watch)
         if self.running and cut_short:
             yield from bps.stop(self.device)
-            self.running = False
+            self.running, self._attempt.taker = False, None
             yield from note(
                 self._event, "frame_dropped", f"{self.device.name}: dropped, the protocol ended"
             )
@@ -156,7 +164,7 @@ class Track:
         if self.running or self.given_up:
             return False
         if self.capture.back_to_back:
-            return True
+            return self._attempt.taker is None
         if self._next_s is None or self.capture.every_s is None or now_s < self._next_s:
             return False
         while self._next_s <= now_s:  # a late frame is skipped: the schedule stays absolute
@@ -164,11 +172,12 @@ class Track:
         return True
 
     def _trigger(self) -> MsgGenerator[None]:
-        if self.running:
+        if self._attempt.taker is not None:
             yield from note(
                 self._event, "frame_skipped", f"{self.device.name}: still busy with a frame"
             )
             return
+        self._attempt.taker = self
         self.status = yield from bps.trigger(self._attempt, group=self._attempt.name)
         self.running = True
 
@@ -186,7 +195,7 @@ class Track:
 
     def _store(self) -> MsgGenerator[None]:
         """Write the frame's event, or note that there is none."""
-        self.running = False
+        self.running, self._attempt.taker = False, None
         error = self._attempt.error
         has_frame = yield from bps.rd(self.device.new_frame, default_value=1)
         if error is not None or not has_frame:

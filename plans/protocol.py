@@ -12,6 +12,7 @@ from bluesky import Msg
 from bluesky.utils import MsgGenerator
 from ophyd.status import Status
 
+from devices.attempt import Attempt
 from devices.event import EventNote
 from devices.potentiostat import Potentiostat
 from devices.roles import CellLimits
@@ -92,10 +93,12 @@ def run_protocol(
     """
     pstat = cycling.potentiostat
     event = EventNote(clock=pstat.clock)
-    progress = _Progress(cycling, conditions, [Track(c, pstat, event) for c in captures], event)
+    attempts = {id(c.device): Attempt(c.device) for c in captures}
+    tracks = [Track(c, pstat, event, attempts[id(c.device)]) for c in captures]
+    progress = _Progress(cycling, conditions, tracks, event)
     yield from bps.declare_stream(pstat, name=ECHEM, collect=True)
     reason = yield from bpp.finalize_wrapper(_cycle(progress), _leave_off(progress))
-    for track in progress.tracks:
+    for track in sorted(tracks, key=lambda track: not track.running):
         yield from track.finish(cut_short=reason not in ("completed", "limit"))
     return str(reason)
 

@@ -32,10 +32,11 @@ def run_with_images(
     Returns:
         The stop reason, which is also the `reason` of the stop document.
     """
-    devices = [cycling.potentiostat, *(capture.device for capture in captures)]
+    images = {id(capture.device): capture for capture in captures}  # series may share a device
+    devices = [cycling.potentiostat, *(capture.device for capture in images.values())]
 
     def inner() -> MsgGenerator[str]:
-        for capture in captures:
+        for capture in images.values():
             yield from bps.configure(capture.device, dict(capture.settings))
         for device in devices:
             yield from bps.stage(device)
