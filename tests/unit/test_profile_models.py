@@ -238,7 +238,7 @@ def test_a_name_is_looked_for_here_then_in_the_environment_then_among_the_shippe
     assert find_profile("sim-mri", beside=here, environ=environ) == x / "sim-mri.yml"
     write(here, "sim-mri.yaml")
     assert find_profile("sim-mri", beside=here, environ=environ) == here / "sim-mri.yaml"
-    assert profile_names(environ) == ["sim-mri"]
+    assert profile_names(environ).count("sim-mri") == 1
 
 
 def test_a_path_is_a_path(tmp_path):
