@@ -37,8 +37,8 @@ temperatures = st.builds(Segment, st.just("temperature"), st.floats(0.0, 80.0), 
 protocols = st.lists(st.one_of(currents, currents, voltages, temperatures), min_size=3, max_size=8)
 presets = st.sampled_from(sorted(PRESETS))
 seeds = st.integers(0, 1000)
-few = settings(
-    max_examples=20,
+thirty = settings(
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     derandomize=True,
@@ -63,7 +63,7 @@ def run(cell: LlztoPellet, protocol: list[Segment]) -> float:
     return t_s
 
 
-@few
+@thirty
 @given(presets, seeds, protocols)
 def test_looking_changes_nothing(preset, seed, protocol):
     """Polled, asked about the future, and driven the same again: the same bits."""
@@ -89,7 +89,7 @@ def test_looking_changes_nothing(preset, seed, protocol):
     assert left_alone.short_time_s(end_s) == polled.short_time_s(end_s)
 
 
-@few
+@thirty
 @given(presets, seeds, protocols)
 def test_conservation_signs_and_monotony(preset, seed, protocol):
     cell = LlztoPellet.from_preset(preset, seed=seed)
@@ -117,7 +117,7 @@ def test_conservation_signs_and_monotony(preset, seed, protocol):
         assert (later["short_ohm"] is None) <= (earlier["short_ohm"] is None)
 
 
-@few
+@thirty
 @given(presets, seeds, protocols)
 def test_charge_is_the_integral_of_the_lithiums_current(preset, seed, protocol):
     cell = LlztoPellet.from_preset(preset, seed=seed)

@@ -41,8 +41,8 @@ voltages = st.builds(
 protocols = st.lists(st.one_of(currents, currents, voltages), min_size=1, max_size=12)
 names = st.sampled_from(["li_lpscl", "limg_lpscl"])
 seeds = st.integers(0, 10_000)
-twenty = settings(
-    max_examples=20,
+thirty = settings(
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     derandomize=True,
@@ -95,7 +95,7 @@ def check(cell, t_s):
     assert throughput >= abs(net) - 1e-12
 
 
-@twenty
+@thirty
 @given(names, seeds, protocols)
 def test_area_and_order_hold_throughout(name, seed, protocol):
     cell = VoidCell.from_preset(name, seed=seed)
@@ -104,7 +104,7 @@ def test_area_and_order_hold_throughout(name, seed, protocol):
         check(cell, float(t_s))
 
 
-@twenty
+@thirty
 @given(names, seeds, protocols, st.lists(st.floats(0.0, 1.0), max_size=4))
 def test_looking_changes_no_bit(name, seed, protocol, shares):
     quiet, watched = (VoidCell.from_preset(name, seed=seed) for _ in range(2))
@@ -126,7 +126,7 @@ def test_looking_changes_no_bit(name, seed, protocol, shares):
         assert quiet.snapshot(t_s) == truth == watched.snapshot(t_s)
 
 
-@twenty
+@thirty
 @given(names, seeds, st.lists(st.integers(1, 40), min_size=1, max_size=8))
 def test_slices_of_one_current_are_one_current(name, seed, slices):
     whole, cut = (VoidCell.from_preset(name, seed=seed) for _ in range(2))
@@ -138,7 +138,7 @@ def test_slices_of_one_current_are_one_current(name, seed, slices):
     assert cut.snapshot(t_s) == whole.snapshot(t_s)
 
 
-@twenty
+@thirty
 @given(
     seeds,
     st.lists(
@@ -184,7 +184,7 @@ def test_rests_on_and_off_the_lattice_leave_the_same_voids(name):
     np.testing.assert_allclose(got.area_um2, expected.area_um2, atol=1e-9)
 
 
-@twenty
+@thirty
 @given(seeds)
 def test_lithium_only_loses_contact_while_stripped(seed):
     cell, end_s = stripped("li_lpscl", seed, 1.5)
@@ -202,7 +202,7 @@ def test_the_alloy_regains_contact_when_voids_split():
     assert regained >= 4
 
 
-@twenty
+@thirty
 @given(names, seeds, st.floats(0.1, 2.0), st.floats(0.05, 1.0))
 def test_plating_refills_exponentially(name, seed, charge, plated):
     cell, turn_s = stripped(name, seed, charge)
@@ -223,7 +223,7 @@ def test_cycled_voids_open_again_where_they_were():
     check(cell, 3 * turn_s)
 
 
-@twenty
+@thirty
 @given(names, seeds)
 def test_same_seed_same_voids_other_seed_other_voids(name, seed):
     first, again, other = (stripped(name, each, 0.3)[0] for each in (seed, seed, seed + 1))
@@ -231,7 +231,7 @@ def test_same_seed_same_voids_other_seed_other_voids(name, seed):
     assert first.snapshot(2160.0) != other.snapshot(2160.0)
 
 
-@twenty
+@thirty
 @given(names, seeds, st.floats(0.01, 1.0))
 def test_part_of_a_step_leads_to_the_whole(name, seed, charge):
     cell, end_s = stripped(name, seed, charge)
