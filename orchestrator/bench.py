@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from devices.link import Link, open_link
 from orchestrator.engine import Engine
 from orchestrator.equipment import Supplies, make_device
 from orchestrator.errors import ProfileError
+from orchestrator.experiment.faults import Given
 from orchestrator.laboratory import Laboratory, Surroundings, TimeBase, time_base
 from orchestrator.live import Live
 from orchestrator.profile.links import Link as LinkEntry
@@ -41,6 +42,7 @@ class Bench:
         data: Where records go.
         sample: What lies on a simulated bench, as an experiment's ``simulate_as``.
         surroundings: What surrounds that sample from the beginning.
+        faults: What goes wrong on a simulated bench, each as a text or a mapping.
         real_time: Put a simulated bench on the system's clock.
 
     Attributes:
@@ -61,36 +63,46 @@ class Bench:
         *,
         sample: Mapping[str, Any] | None = None,
         surroundings: Surroundings | None = None,
+        faults: Iterable[Given] = (),
         real_time: bool = False,
     ) -> None:
         self.profile, self.data = profile, data
         self._open = ExitStack()
         try:
-            self._compose(sample, surroundings, real_time=real_time)
+            self.time: TimeBase = time_base(self.profile, real_time=real_time)
+            self.laboratory = self._laboratory(sample, surroundings, tuple(faults))
+            self._compose()
         except BaseException:
             self._open.close()
             raise
 
-    def _compose(
+    def _laboratory(
         self,
         sample: Mapping[str, Any] | None,
         surroundings: Surroundings | None,
-        *,
-        real_time: bool,
-    ) -> None:
+        faults: tuple[Given, ...],
+    ) -> Laboratory | None:
+        """The simulated part; there is no fault injection without one."""
+        if self.profile.any_simulated:
+            return Laboratory(
+                self.profile, sample, self.time, surroundings=surroundings, faults=faults
+            )
+        if faults:
+            raise ProfileError(
+                self.profile.bench,
+                "got faults, and it is real",
+                remedy="remove them: there is no fault injection on hardware",
+            )
+        return None
+
+    def _compose(self) -> None:
         if self.profile.interlocks:
             raise ProfileError(
                 self.profile.bench,
                 "has interlocks, which nothing acts on yet",
                 remedy="remove them; the potentiostat's limits end a step by themselves",
             )
-        self.time: TimeBase = time_base(self.profile, real_time=real_time)
         self.clock = self.time.clock
-        self.laboratory = (
-            Laboratory(self.profile, sample, self.time, surroundings=surroundings)
-            if self.profile.any_simulated
-            else None
-        )
         self._recorder = Recorder(self.data)
         self.live = Live(self._recorder.live, self.clock)
         self.RE = Engine(loop=self.time.loop, clock=self.clock, record=self._record)
@@ -203,6 +215,34 @@ class Bench:
         self._store.wait_uploaded()
         return self._store
 
+    def inject(self, fault: Given) -> str:
+        """Let something go wrong on a simulated bench; returns the fault in one word.
+
+        Times count from the opening of the bench (`elapsed_s`). Between runs only: what goes
+        wrong in a run stands in its start document.
+
+        Args:
+            fault: ``KIND:DEVICE:START:END[:OPTION]``, or a mapping.
+
+        Raises:
+            ProfileError: It cannot happen here, it begins in the past, or a run is under way.
+        """
+        if self.laboratory is None:
+            self._laboratory(None, None, (fault,))
+        if str(self.RE.state) != "idle":
+            raise ProfileError(
+                f"fault {fault}", "a run is under way", remedy="inject before the run begins"
+            )
+        assert self.laboratory is not None  # noqa: S101 - the first lines have raised otherwise
+        said = str(self.laboratory.inject(fault))
+        self.RE.md.update(self.metadata())
+        return said
+
+    @property
+    def elapsed_s(self) -> float:
+        """Experiment time since the bench was opened, s."""
+        return self.time.elapsed()
+
     @property
     def simulated(self) -> dict[str, bool]:
         """Which devices say of themselves that they are simulated."""
@@ -266,6 +306,7 @@ def open_bench(
     data: str | Path | None = None,
     sample: Mapping[str, Any] | None = None,
     surroundings: Surroundings | None = None,
+    faults: Iterable[Given] = (),
     real_time: bool = False,
 ) -> Iterator[Bench]:
     """Open a bench for a ``with`` block; everything is off and closed after it.
@@ -275,6 +316,7 @@ def open_bench(
         data: Data directory; by default ``$OPERANDO_DATA``, else ``./operando-data``.
         sample: What lies on a simulated bench, as an experiment's ``simulate_as``.
         surroundings: What surrounds that sample from the beginning.
+        faults: What goes wrong on a simulated bench, each as a text or a mapping.
         real_time: Put a simulated bench on the system's clock.
 
     Raises:
@@ -287,6 +329,7 @@ def open_bench(
         _data_directory(data),
         sample=sample,
         surroundings=surroundings,
+        faults=faults,
         real_time=real_time,
     ) as bench:
         yield bench

@@ -11,6 +11,9 @@ from pydantic import BaseModel
 from orchestrator.experiment.model import Experiment
 from orchestrator.profile.models import BenchProfile
 
+_FAULT = "^[a-z_]+:[^:]+:[^:]+:[^:]+(:.+)?$"
+"""A fault as one text."""
+
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -22,6 +25,8 @@ def experiment_schema() -> dict[str, Any]:
         "description": "What the potentiostat does; or the name of an aurora-unicycler JSON file.",
         "anyOf": [{"$ref": protocol["$ref"]}, {"type": "string", "minLength": 1}],
     }
+    faults = schema["$defs"]["SimulateAs"]["properties"]["faults"]
+    faults["items"] = {"anyOf": [faults["items"], {"type": "string", "pattern": _FAULT}]}
     return schema
 
 

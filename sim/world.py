@@ -89,6 +89,8 @@ class World:
         sample: The cell on the bench.
         now: Seconds since the world began.
         seed: Seed of every instrument's noise.
+        revision: How often somebody changed what lies ahead (a fault was added): what was looked
+            at beforehand no longer holds.
     """
 
     sample: Any
@@ -97,6 +99,7 @@ class World:
     lock: threading.RLock = field(default_factory=threading.RLock)
     temperature_celsius: float = 25.0
     stack_pressure_mpa: float = 5.0
+    revision: int = 0
 
     def __post_init__(self) -> None:
         self._actors: list[Autonomous] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,7 @@ from orchestrator.bench import Bench, open_bench
 from orchestrator.cli.output import Output, short
 from orchestrator.cli.progress import Drawing, shown, span
 from orchestrator.experiment import Experiment
+from orchestrator.experiment.faults import Fault
 from orchestrator.laboratory import Surroundings
 from orchestrator.profile.models import BenchProfile
 from orchestrator.running import Decision, RunResult, run_experiment
@@ -29,6 +31,7 @@ def watched(
     args: argparse.Namespace,
     out: Output,
     *,
+    faults: Sequence[Fault] = (),
     real_time: bool = False,
 ) -> RunResult:
     """Run with a progress line, asking a person at a terminal what to do on a pause.
@@ -38,14 +41,22 @@ def watched(
         profile: The bench to run it on.
         args: The verb's arguments, of which the data directory is used.
         out: Where to speak.
+        faults: What goes wrong, beside what the experiment says.
         real_time: Put a simulated bench on the system's clock.
     """
     recipe = experiment.sample.simulate_as
     sample: dict[str, Any] | None = recipe.model_dump(exclude_none=True) if recipe else None
     around = Surroundings(**experiment.environment.model_dump())
     with open_bench(
-        profile, data=args.data, sample=sample, surroundings=around, real_time=real_time
+        profile,
+        data=args.data,
+        sample=sample,
+        surroundings=around,
+        faults=faults,
+        real_time=real_time,
     ) as bench:
+        for fault in bench.laboratory.faults if bench.laboratory is not None else ():
+            out.line(f"injected fault: {fault}")
         attended = sys.stdin.isatty()
         bench.RE.attended = attended
         with ExitStack() as stack:

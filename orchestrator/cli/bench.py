@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.cli import fault_options
 from orchestrator.cli.output import Output
 
 if TYPE_CHECKING:
@@ -44,13 +45,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="put the sample of this experiment file on the bench (its simulate_as)",
     )
-    parser.add_argument(
-        "--fault",
-        action="append",
-        default=[],
-        metavar="FAULT",
-        help="kind:device:start:end[:option], times in s from the beginning; may be repeated",
-    )
+    fault_options.register(parser)
     parser.add_argument(
         "--port",
         action="append",
@@ -85,9 +80,10 @@ def run(args: argparse.Namespace, out: Output) -> int:
     life_s, ports = _life(args.life_s), _ports(args.port)
     profile = load_profile(args.profile)
     sample = _sample(args.experiment, profile)
+    faults = fault_options.chosen(args, profile)
     with (
         _interruptible(),
-        serve_laboratory(profile, sample, faults=args.fault, ports=ports, life_s=life_s) as serving,
+        serve_laboratory(profile, sample, faults=faults, ports=ports, life_s=life_s) as serving,
     ):
         try:
             if args.write_profile is not None:
@@ -132,8 +128,8 @@ def _say(
     width = max(map(len, serving.resources))
     for who, resource in serving.resources.items():
         out.line(f"  {who:<{width}}  {resource}  {serving.identities[who]}")
-    for text in args.fault:
-        out.line(f"  fault {text}")
+    for fault in serving.laboratory.faults:
+        out.line(f"  fault {fault}")
     out.line("\nEvery message and reply ends with a line feed.")
     out.line(f"Ends after {life_s:g} s, or with Ctrl-C.")
     out.result(
@@ -143,7 +139,7 @@ def _say(
             "sample": recipe,
             "resources": serving.resources,
             "identities": serving.identities,
-            "faults": args.fault,
+            "faults": [str(fault) for fault in serving.laboratory.faults],
             "life_s": life_s,
             "profile": None if args.write_profile is None else str(args.write_profile),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from orchestrator.cli import fault_options
 from orchestrator.cli.output import Output
 
 HELP = "run an experiment now, attended, with progress"
@@ -17,6 +18,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--real-time", action="store_true", help="put a simulated bench on the system's clock"
     )
+    fault_options.register(parser)
     parser.add_argument("--no-report", action="store_true", help="write no report")
 
 
@@ -30,6 +32,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from orchestrator.estimate import check_disk
 
     check_disk(experiment, args.data)  # before anything is opened or written
-    result = watched(experiment, profile, args, out, real_time=args.real_time)
+    faults = fault_options.chosen(args, profile)
+    result = watched(experiment, profile, args, out, faults=faults, real_time=args.real_time)
     finish(result, out, report=not args.no_report)
     return code(result)

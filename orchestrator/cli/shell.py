@@ -7,6 +7,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from orchestrator.cli import fault_options
 from orchestrator.cli.interrupts import ending_in_order
 from orchestrator.cli.output import Output
 
@@ -28,6 +29,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--real-time", action="store_true", help="put a simulated bench on the system's clock"
     )
+    fault_options.register(parser)
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
@@ -38,8 +40,11 @@ def run(args: argparse.Namespace, out: Output) -> int:
         raise ProfileError("shell", "no bench named", remedy="use --bench or $OPERANDO_BENCH")
     from devices.errors import InstrumentFault
     from orchestrator.bench import open_bench
+    from orchestrator.profile.loading import load_profile
 
-    with open_bench(args.bench, data=args.data, real_time=args.real_time) as bench:
+    profile = load_profile(args.bench)
+    faults = fault_options.chosen(args, profile)
+    with open_bench(profile, data=args.data, faults=faults, real_time=args.real_time) as bench:
         bench.say = out.line
         _session(bench, out)
     if bench.RE.unsafe:

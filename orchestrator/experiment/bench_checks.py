@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.experiment.conditions import CONDITIONS, Condition
+from orchestrator.experiment.faults import fault_findings
 from orchestrator.experiment.imaging import ImageSeries, OnCondition, SpectrumSeries
 from orchestrator.experiment.protocol import Record, Step
 from orchestrator.experiment.sample import Sample
@@ -78,6 +79,9 @@ def bench_findings(request: Request, profile: BenchProfile) -> list[Finding]:
         *_image_findings(request, profile),
         *_condition_findings(request.conditions, profile),
     ]
+    recipe = None if request.sample is None else request.sample.simulate_as
+    if recipe is not None and profile.any_simulated:
+        found += fault_findings(recipe.faults, profile, ("sample", "simulate_as", "faults"))
     if request.sample is not None and profile.any_simulated and request.sample.simulate_as is None:
         what = (
             f"is missing, expected what stands in for the sample on the simulated {profile.bench}"

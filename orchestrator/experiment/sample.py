@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from orchestrator.experiment.faults import FORM, Fault
 from orchestrator.inputs.fields import Choice, Count, Quantity, Text, at, problem
 from orchestrator.inputs.models import StrictModel
 
@@ -38,6 +39,7 @@ class SimulateAs(StrictModel):
             For `llzo_cell`.
         relative_density: Density of the pellet as a fraction of the crystal's; None is the
             preset's. For `llzto_pellet`.
+        faults: What goes wrong in the simulated laboratory, each as a text or a mapping.
     """
 
     model: Annotated[str, Choice("a model of a sample", tuple(SIMULATED_SAMPLES))]
@@ -45,6 +47,7 @@ class SimulateAs(StrictModel):
     seed: Annotated[int, Count("a seed", ge=0, le=2**32 - 1)] = 0
     jitter: Annotated[float, Quantity("a relative spread", "", ge=0, le=1)] = 0.0
     relative_density: Annotated[float, Quantity("a relative density", "", gt=0, le=1)] | None = None
+    faults: tuple[Fault, ...] = Field(default=(), description=f"a list of faults: {FORM}")
 
     @model_validator(mode="after")
     def _known_preset(self) -> Self:

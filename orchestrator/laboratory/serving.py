@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.errors import ProfileError
+from orchestrator.experiment.faults import Given
 from orchestrator.inputs.problems import name_remedy
 from orchestrator.laboratory.simulated import Laboratory, simulated_name
 from orchestrator.laboratory.timebase import TimeBase
 from orchestrator.profile.models import BenchProfile
-from sim.wire.fault_text import read_fault
-from sim.wire.faults import FaultyInstrument
 from sim.wire.tcp import Served, serve
 
 
@@ -47,7 +46,7 @@ def serve_laboratory(
     profile: BenchProfile,
     sample: Mapping[str, Any] | None = None,
     *,
-    faults: Sequence[str] = (),
+    faults: Iterable[Given] = (),
     ports: Mapping[str, int] | None = None,
     life_s: float,
 ) -> Iterator[ServedLaboratory]:
@@ -59,7 +58,7 @@ def serve_laboratory(
     Args:
         profile: The bench; its instruments on hardware are left out.
         sample: What lies on it, as an experiment's ``simulate_as``.
-        faults: As `sim.wire.fault_text.read_fault` reads them; times count from now on.
+        faults: What goes wrong; times count from now on.
         ports: Port by instrument; any free one for those not named.
         life_s: Longest life of the server, s.
 
@@ -77,12 +76,16 @@ def serve_laboratory(
         )
     time = TimeBase.real()
     try:
-        laboratory = Laboratory(profile, sample, time, strict=False)
+        laboratory = Laboratory(profile, sample, time, faults=faults, strict=False)
         identities = {
             who: laboratory.instruments[name].answer(b"*IDN?").decode()
             for who, name in names.items()
         }
-        instruments = _with_faults(laboratory, names, faults)
+        # a wire that nothing can befall needs no watch for refused connections
+        instruments = {
+            name: wire if wire.faults else laboratory.instruments[name]
+            for name, wire in laboratory.wires.items()
+        }
         wanted = {_named(names, who, f"--port {who}"): port for who, port in (ports or {}).items()}
         with _listening(instruments, wanted, life_s) as served:
             resources = {who: served.resource(name) for who, name in names.items()}
@@ -107,24 +110,6 @@ def _listening(
         raise ProfileError(
             "bench", f"cannot listen: {error}", remedy="choose another --port, or leave it out"
         ) from None
-
-
-def _with_faults(
-    laboratory: Laboratory, names: Mapping[str, str], faults: Sequence[str]
-) -> dict[str, Any]:
-    """The instruments, those on whose wire something goes wrong wrapped."""
-    instruments: dict[str, Any] = dict(laboratory.instruments)
-    for text in faults:
-        who = f"--fault {text}"
-        try:
-            device, fault = read_fault(text)
-        except ValueError as error:
-            raise ProfileError(who, str(error), remedy="for example late:pstat:10:60") from None
-        name = _named(names, device, who)
-        if not isinstance(instruments[name], FaultyInstrument):
-            instruments[name] = FaultyInstrument(instruments[name], laboratory.world.now)
-        instruments[name].add(fault)
-    return instruments
 
 
 def _named(names: Mapping[str, str], given: str, who: str) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from orchestrator.errors import ProfileError
+from orchestrator.experiment.fault_kinds import CELL
+from orchestrator.experiment.faults import Fault, Given, fault_findings, fault_of, target_of
+from orchestrator.laboratory.faults import put, simulated_fault
 from orchestrator.laboratory.instruments import Place, make_instrument
 from orchestrator.laboratory.samples import (
     DEFAULT_SAMPLE,
@@ -14,6 +18,9 @@ from orchestrator.laboratory.samples import (
 )
 from orchestrator.laboratory.timebase import TimeBase
 from orchestrator.profile.models import BenchProfile
+from sim.faults.cell import CellFault
+from sim.faults.faulty_sample import FaultySample
+from sim.wire.faults import FaultyInstrument
 from sim.wire.visa import SimulatedVisaLibrary
 from sim.world import World
 
@@ -28,16 +35,20 @@ class Laboratory:
         sample: What lies on it, as an experiment's ``simulate_as``.
         time: The bench's time.
         surroundings: Temperature and stack pressure from the beginning.
+        faults: What goes wrong, beside what `sample` says; times count from now on.
         strict: Raise at a command that an instrument does not have; else it answers as the real
             one does, with an entry in its error queue.
 
     Attributes:
         world: The sample and its surroundings.
         instruments: What answers, by name in the resource.
+        wires: The same behind wires on which something may go wrong.
+        faults: Every fault, in the order in which they were given.
         visa_library: Opens the simulated resources for PyVISA.
 
     Raises:
-        ProfileError: Nothing simulated answers to a driver, or the sample is not known.
+        ProfileError: Nothing simulated answers to a driver, the sample is not known, a fault
+            cannot happen here, or a device is real, beside which there is no fault injection.
     """
 
     def __init__(
@@ -47,13 +58,19 @@ class Laboratory:
         time: TimeBase,
         *,
         surroundings: Surroundings | None = None,
+        faults: Iterable[Given] = (),
         strict: bool = True,
     ) -> None:
         usual = MICROSCOPE_SAMPLE if profile.of_kind("sem") else DEFAULT_SAMPLE
         self.recipe = {**usual, **(sample or {})}
+        own_faults = self.recipe.pop("faults", None) or ()
+        self._profile = profile
+        self.faults = [self._checked(given) for given in (*own_faults, *faults)]
         around = surroundings or Surroundings()
-        cell = make_sample(self.recipe, around)
-        self.world = World(cell, now=time.elapsed, seed=int(self.recipe["seed"]))
+        values = [simulated_fault(one) for one in self.faults]
+        of_cell = [one for one in values if isinstance(one, CellFault)]
+        self._cell = FaultySample(make_sample(self.recipe, around), of_cell)
+        self.world = World(self._cell, now=time.elapsed, seed=int(self.recipe["seed"]))
         if around.temperature_celsius is not None:
             self.world.temperature_celsius = around.temperature_celsius
         if around.stack_pressure_mpa is not None:
@@ -70,11 +87,50 @@ class Laboratory:
                 )
                 name = simulated_name(link.resource)
                 self.instruments[name] = make_instrument(link.driver, place)
-        self.visa_library = SimulatedVisaLibrary(self.instruments)
+        self.wires = {
+            name: FaultyInstrument(one, self.world.now) for name, one in self.instruments.items()
+        }
+        self.visa_library = SimulatedVisaLibrary(self.wires)
+        for fault in self.faults:
+            if fault.device != CELL:
+                self._put(fault)
+
+    def inject(self, given: Given) -> Fault:
+        """Let something go wrong; returns the fault as a value.
+
+        Raises:
+            ProfileError: It cannot be understood, cannot happen here, or begins in the past.
+        """
+        fault = self._checked(given)
+        with self.world.lock:
+            now_s = self.world.catch_up()
+            if fault.start_s < now_s:
+                raise ProfileError(
+                    f"fault {fault}",
+                    f"begins at {fault.start_s:g} s, expected from now on, {now_s:g} s",
+                    remedy="the past cannot be changed: let it begin later",
+                )
+            self._put(fault)
+            self.world.revision += 1
+            self.faults.append(fault)
+        return fault
+
+    def _checked(self, given: Given) -> Fault:
+        fault = fault_of(given)
+        for one in fault_findings([fault], self._profile, ()):
+            raise ProfileError(f"fault {fault}", one.what, remedy=one.remedy)
+        return fault
+
+    def _put(self, fault: Fault) -> None:
+        target = target_of(fault, self._profile)
+        name = "" if target is None else simulated_name(self._profile.links[target].resource)
+        put(fault, self._cell, self.wires.get(name), self.instruments.get(name))
 
     def describe(self) -> dict[str, Any]:
-        """Provenance of the simulation: model, preset, seed and every parameter."""
+        """Provenance of the simulation: model, preset, seed, every parameter and every fault."""
         described: dict[str, Any] = self.world.sample.describe()
+        if self.faults:
+            described["faults"] = [str(fault) for fault in self.faults]
         return described
 
     def truth(self) -> dict[str, Any]:

@@ -108,6 +108,7 @@ def header(contents: Contents, data_path: str) -> list[tuple[str, str]]:
         ("Frames", _frames(contents)),
         ("Charge", _charge(contents)),
         ("Simulation", _simulation(start)),
+        ("Faults injected", _faults(start)),
         ("Software", value(start.get("versions", ""))),
         ("Run", value(start.get("uid", ""))),
         ("Experiment", _hash(start.get("experiment_hash"))),
@@ -198,6 +199,11 @@ def _simulation(start: Mapping[str, Any]) -> str:
         key: simulation[key] for key in ("model", "preset", "seed", "jitter") if key in simulation
     }
     return value(shown) if shown else ""
+
+
+def _faults(start: Mapping[str, Any]) -> str:
+    faults = _mapping(start.get("simulation")).get("faults")
+    return ", ".join(value(one) for one in faults) if isinstance(faults, list | tuple) else ""
 
 
 def _hash(thing: Any) -> str:

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from sim.clock import EPOCH_S
+from sim.faults.upsets import METER_KINDS, MeterUpsets
 from sim.instruments.keithley_2450_readings import ReadingCommands
 from sim.instruments.keithley_2450_settings import (
     NAMES,
@@ -47,7 +48,7 @@ from sim.instruments.scpi import (
     string,
 )
 from sim.instruments.smu_buffer import ReadingBuffer
-from sim.instruments.smu_meter import CURRENT, NOT_A_NUMBER, VOLTAGE, Meter, NoiseStream
+from sim.instruments.smu_meter import CURRENT, NOT_A_NUMBER, OVERFLOW, VOLTAGE, Meter, NoiseStream
 from sim.instruments.smu_output import OutputStage
 from sim.instruments.smu_trigger_model import TriggerModel
 from sim.world import Floats, Terminals, World
@@ -70,7 +71,12 @@ class Keithley2450(ScpiInstrument):
         strict: Raise `sim.errors.UnknownCommand` for an unknown header.
         noise_factor: Scales the noise of `sim.instruments.smu_meter`; 0 for none.
         instrument: Number among the world's source-measure units: each has its own noise.
+
+    Attributes:
+        upsets: Faults of its meter.
     """
+
+    upset_kinds = METER_KINDS
 
     def __init__(
         self,
@@ -86,6 +92,7 @@ class Keithley2450(ScpiInstrument):
         self._meters = {"CURR": Meter(CURRENT), "VOLT": Meter(VOLTAGE)}
         self._now_s = world.now()
         self._programs = 0
+        self.upsets = MeterUpsets(OVERFLOW)
         self._noise = NoiseStream(world.seed, instrument)
         self.stage = OutputStage(world.sample)
         self.trigger = TriggerModel(self)
@@ -163,12 +170,18 @@ class Keithley2450(ScpiInstrument):
             self.stage.pass_limit(float(times_s[0]))
             seen, valid = self.stage.look(times_s)
         normal = self._noise.normal(self.trigger.readings, len(times_s))
-        return (*self._read(seen, normal), valid)
+        readings, sources = self._read(seen, normal)
+        return self.upsets.readings(times_s, readings), sources, valid
 
     def conditions(self) -> tuple[float, ...]:
-        """What the sample's future depends on: what is applied, temperature and pressure."""
+        """What the sample's future depends on: what is applied, faults, temperature, pressure."""
         world = self.world
-        return (self.stage.changes, world.temperature_celsius, world.stack_pressure_mpa)
+        return (
+            self.stage.changes,
+            world.revision,
+            world.temperature_celsius,
+            world.stack_pressure_mpa,
+        )
 
     def keep(self, buffer: str, times_s: Floats, readings: Floats, sources: Floats) -> None:
         """Store readings."""
@@ -176,6 +189,7 @@ class Keithley2450(ScpiInstrument):
         self.stage.accept(t_s)
         self._now_s = max(self._now_s, t_s)
         self.buffers[buffer].append(times_s, readings, sources)
+        self.upsets.kept(readings)
 
     def measure_now(self, buffer: str) -> None:
         """``READ?`` and ``TRACe:TRIGger``: one reading at the present."""
@@ -350,6 +364,7 @@ class Keithley2450(ScpiInstrument):
 
     def measure_function(self, text: str) -> None:
         """Select what is measured."""
+        self.upsets.forget()
         self.settings.measured = choice(text.partition(":")[0], *NAMES.values())
 
     def _measured_name(self) -> str:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from sim.clock import EPOCH_S
 from sim.errors import SimulationError
+from sim.faults.upsets import IMAGER_KINDS, Upsets, drifted
 from sim.instruments.bridge_protocol import CommandError, CommandSet, block, json_line
 from sim.instruments.mri_acquirers import Acquirer, AcquirerFactory
 from sim.instruments.mri_settings import PUBLISHED_FLASH_2D, duration_s, last_data_s, updated
@@ -57,6 +58,11 @@ class Acquisition:
         """When the last echo is in; infinite while it has not begun."""
         return math.inf if self.start_s is None else self.start_s + duration_s(self.settings)
 
+    def end(self, t_s: float, reason: str, *, failed: bool) -> None:
+        """It ended early."""
+        self.ended_s, self.failed = t_s, failed
+        self.reason = f"experiment {self.number}: {reason}"
+
     def last_repetition_s(self) -> tuple[float, float]:
         """The interval over which the last repetition takes data, dummy scans left out."""
         if self.start_s is None:
@@ -81,7 +87,12 @@ class SimulatedMriConsole:
         preparation_s: Time from ``ACQ:ARM`` until triggers are accepted (state ``armed``), s.
         reconstruction_s: Time from the last echo to the image, s.
         strict: Raise `sim.errors.UnknownCommand` at an undefined header.
+
+    Attributes:
+        upsets: Faults of its scans and frames.
     """
+
+    upset_kinds = IMAGER_KINDS
 
     def __init__(
         self,
@@ -98,6 +109,7 @@ class SimulatedMriConsole:
         self._world, self._acquirer_factory = world, acquirers
         self._clock_offset_s = clock_offset_s
         self._preparation_s, self._reconstruction_s = preparation_s, reconstruction_s
+        self.upsets = Upsets()
         self._settings = dict(PUBLISHED_FLASH_2D)
         self._acquisition: Acquisition | None = None
         self._experiment = 0
@@ -153,12 +165,23 @@ class SimulatedMriConsole:
         acquisition = self._acquisition
         if acquisition is None or acquisition.ended_s is not None:
             return
+        if acquisition.start_s is not None:
+            until_s = min(t_s, acquisition.end_s)
+            upset_s = self.upsets.first_within("abort", acquisition.start_s, until_s)
+            if upset_s is not None:
+                acquisition.end(upset_s, "aborted by a fault", failed=True)
+                return
         complete = t_s >= acquisition.end_s + self._reconstruction_s
         if complete and acquisition.first_frame is None:
             acquisition.first_frame = self._frames
             self._frames += acquisition.repetitions
 
     def _state(self) -> str:
+        state = self._own_state()
+        occupied = state == "idle" and self.upsets.holds_at("occupied", self._now_s)
+        return "acquiring" if occupied else state
+
+    def _own_state(self) -> str:
         acquisition, t_s = self._acquisition, self._now_s
         if acquisition is None or acquisition.first_frame is not None:
             return "idle"
@@ -200,10 +223,9 @@ class SimulatedMriConsole:
 
     def _end(self, reason: str, *, failed: bool) -> None:
         acquisition = self._acquisition
-        if acquisition is None or self._state() in {"idle", "error"}:
+        if acquisition is None or self._own_state() in {"idle", "error"}:
             return
-        acquisition.ended_s, acquisition.failed = self._now_s, failed
-        acquisition.reason = f"experiment {acquisition.number}: {reason}"
+        acquisition.end(self._now_s, reason, failed=failed)
 
     def _status(self) -> dict[str, Any]:
         acquisition = self._acquisition
@@ -252,8 +274,21 @@ class SimulatedMriConsole:
             t0_s, t1_s = acquisition.last_repetition_s()
             acquirer = self._acquirer(acquisition.settings)
             image = acquirer.acquire(self._world.sample, t0_s, t1_s, index)
-            self._image = index, np.ascontiguousarray(image, dtype="<f4")
+            upset = self._upset(image, acquirer, t1_s)
+            self._image = index, np.ascontiguousarray(upset, dtype="<f4")
         return self._image[1]
+
+    def _upset(
+        self, image: npt.NDArray[np.float32], acquirer: Acquirer, t_s: float
+    ) -> npt.NDArray[np.float32]:
+        """A frame as the faults at its end leave it; only what shows places can drift."""
+        if self.upsets.holds_at("black", t_s):
+            return np.zeros_like(image)
+        lines, columns = acquirer.axes[-2:]
+        if lines.get("units") != "mm":
+            return image
+        x_um, y_um = self.upsets.drift_um(t_s)
+        return drifted(image, (1e-3 * x_um / columns["step"], 1e-3 * y_um / lines["step"]))
 
     def _header(self) -> dict[str, Any]:
         acquisition, index = self._complete()

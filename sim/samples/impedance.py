@@ -21,6 +21,8 @@ BULK_EXPONENT, INTERFACE_EXPONENT = 0.95, 0.85
 BULK_S_PER_OHM_CM2 = 1.0 / (120.0 * 2.0 * math.pi * 2e6)
 INTERFACE_S_PER_OHM_CM2 = 1.0 / (2000.0 * 2.0 * math.pi * 200.0)
 LEAD_INDUCTANCE_H = 0.2e-6
+STRAY_CAPACITANCE_F = 10e-12
+"""Of leads that end nowhere [A]."""
 RELATIVE_NOISE = 0.003
 _NOISE_STREAM = 4
 
@@ -34,17 +36,21 @@ class CellResistances:
         interface_ohm_cm2: Both interfaces with their interphases.
         area_cm2: Electrode area.
         short_ohm: Electronic path through the electrolyte, ohm; None while there is none.
+        is_open: Whether the contact to the cell is lost.
     """
 
     bulk_ohm_cm2: float
     interface_ohm_cm2: float
     area_cm2: float
     short_ohm: float | None = None
+    is_open: bool = False
 
 
 def impedance_ohm(frequencies_hz: Floats, cell: CellResistances) -> Complexes:
     """Noise-free impedance at each frequency (Hz), ohm; capacitive Im Z is negative."""
     jw = np.asarray(2j * math.pi * np.asarray(frequencies_hz), dtype=np.complex128)
+    if cell.is_open:
+        return np.asarray(1.0 / (jw * STRAY_CAPACITANCE_F), dtype=np.complex128)
     bulk = _arc(jw, cell.bulk_ohm_cm2, BULK_S_PER_OHM_CM2, BULK_EXPONENT)
     interface = _arc(jw, cell.interface_ohm_cm2, INTERFACE_S_PER_OHM_CM2, INTERFACE_EXPONENT)
     z = (bulk + interface) / cell.area_cm2

@@ -34,6 +34,7 @@ from typing import Literal
 
 import numpy as np
 
+from sim.faults.timed import Timed
 from sim.wire.carrying import Instrument, Outcome
 
 FaultKind = Literal[
@@ -57,13 +58,10 @@ _NOT_IN_NUMBERS = np.frombuffer(b"?~@GHJKMQWXYZ_!$%&", dtype=np.uint8)
 
 
 @dataclass(frozen=True)
-class Fault:
-    """One fault, present from `start_s` until just before `end_s`.
+class Fault(Timed):
+    """One fault of a wire, present from `start_s` until just before `end_s`.
 
     Attributes:
-        kind: What goes wrong.
-        start_s: Laboratory time at which it begins, s.
-        end_s: Laboratory time at which it ends, s.
         match: Regular expression that a message must contain for the fault to act on it; by
             default every message. It has no meaning for ``refuse``.
         delay_s: Delay of a ``late`` reply, s.
@@ -71,22 +69,13 @@ class Fault:
     """
 
     kind: FaultKind
-    start_s: float
-    end_s: float
     match: str = ""
     delay_s: float = 2.0
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        if not self.start_s < self.end_s:
-            raise ValueError(
-                f"{self.kind}: got start {self.start_s:g} s and end {self.end_s:g} s, expected "
-                "the end after the start"
-            )
-
     def acts_on(self, message: bytes, t_s: float) -> bool:
         """Whether this fault acts on a message at laboratory time `t_s`."""
-        if not self.start_s <= t_s < self.end_s:
+        if not self.holds_at(t_s):
             return False
         return not self.match or re.search(self.match, message.decode("latin-1")) is not None
 
@@ -109,6 +98,11 @@ class FaultyInstrument:
         self._stuck: dict[tuple[Fault, bytes], bytes | None] = {}
         self._damaged = 0
 
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """Every fault, past and future."""
+        return tuple(self._faults)
+
     def add(self, fault: Fault) -> None:
         """Let one more fault happen."""
         self._faults.append(fault)
@@ -121,7 +115,7 @@ class FaultyInstrument:
     def refuses(self) -> bool:
         """Whether a new connection is refused just now."""
         t_s = self._now()
-        return any(f.kind == "refuse" and f.start_s <= t_s < f.end_s for f in self._faults)
+        return any(f.kind == "refuse" and f.holds_at(t_s) for f in self._faults)
 
     def answer(self, message: bytes) -> bytes | None:
         """Reply as far as bytes can show the fault; a carrier uses `exchange`."""
@@ -133,6 +127,8 @@ class FaultyInstrument:
         Of several faults on one message the first that prevents delivery wins; damage to a
         reply accumulates in the order in which the faults were added.
         """
+        if not self._faults and not self._waiting:
+            return Outcome(self._instrument.answer(message))
         t_s = self._now()
         acting = [fault for fault in self._faults if fault.acts_on(message, t_s)]
         if not acting:

@@ -17,9 +17,13 @@ from itertools import zip_longest
 from pathlib import Path
 
 import pytest
+import yaml
 
 from devices.errors import ExplainedError
 from orchestrator.cli.main import VERBS, _parser, exit_code
+from orchestrator.experiment.fault_kinds import FAULTS
+from orchestrator.experiment.faults import fault_of
+from orchestrator.experiment.sample import SimulateAs
 from orchestrator.profile.tables import drivers
 from orchestrator.records.runs import Run, find_run, load_run
 from orchestrator.running import RunResult
@@ -255,6 +259,27 @@ def test_names_are_all_of_the_public_ones():
 def test_conditions():
     page = DOCS / "reference" / "conditions.md"
     assert {name(row[0]) for row in rows(page.read_text())} == set(CRITERIA)
+
+
+def test_faults():
+    page = DOCS / "reference" / "faults.md"
+    table = rows(section(page, "Kinds"))
+    assert [name(row[0]) for row in table] == list(FAULTS)
+    for row in table:
+        form = FAULTS[name(row[0])]
+        assert row[1:3] == [form.where, form.text]
+        options = dict(re.findall(r"`(\w+)` \(([^)]*)\)", row[3]))
+        assert options == {
+            key: f"{value:g}" if value != "" else "every message"
+            for key, value in form.options.items()
+        }
+
+
+def test_faults_in_yaml_are_faults():
+    in_file, in_experiment = blocks(DOCS / "how-to" / "inject-faults.md", "yaml")
+    assert len([fault_of(one) for one in yaml.safe_load(in_file)]) == 3
+    recipe = yaml.safe_load(in_experiment)["sample"]["simulate_as"]
+    assert [str(one) for one in SimulateAs.model_validate(recipe).faults] == recipe["faults"]
 
 
 def test_errors():
