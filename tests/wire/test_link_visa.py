@@ -20,6 +20,7 @@ class Meter:
             b"VOLT?": b"1.5",
             b"DATA?": b"#18" + np.array([1.0, 9.91e37], "<f4").tobytes(),
             b"TWO?": b"1\n2",
+            b"FRAME?": b"#7" + b"1000000" + b"\n" * 1_000_000,
         }
         return replies.get(message)
 
@@ -95,3 +96,25 @@ def test_the_adapter_shows_what_upstream_drivers_look_for(link):
     assert link.adapter.connection.chunk_size == 1024
     link.adapter.write_bytes(b"VOLT?\n")
     assert link.adapter.read_bytes(-1) == b"1.5\n"
+
+
+class CountingLibrary(SimulatedVisaLibrary):
+    """The laboratory's library, with its reads counted."""
+
+    reads = 0
+
+    def read(self, session, count):
+        self.reads += 1
+        return super().read(session, count)
+
+
+def test_newlines_in_a_block_end_no_read():
+    """A block of a million newline bytes takes a few reads, not a million."""
+    library = CountingLibrary({"dmm": Meter()})
+    link = open_link("sim://dmm", who="dmm", visa_library=library)
+    before = library.reads
+    assert link.query_binary("FRAME?").tobytes() == b"\n" * 1_000_000
+    assert library.reads - before < 20
+    assert link.ask("VOLT?") == "1.5"  # a newline ends a line again
+    assert link.counters.reconnects == 0
+    link.close()
