@@ -27,6 +27,7 @@ class CapacityTable:
 
     Attributes:
         cycle: Number of the cycle, from 1.
+        first_row: Index of its first record; its time may be that of the record before.
         start_s: Time of its first record, s.
         charge_mah: Charge A -> B, mAh.
         charge_error_mah: Its standard error, mAh.
@@ -43,6 +44,7 @@ class CapacityTable:
     """
 
     cycle: Ints
+    first_row: Ints
     start_s: Floats
     charge_mah: Floats
     charge_error_mah: Floats
@@ -87,7 +89,7 @@ def capacity_table(records: Records, *, reference: int | None = None) -> Capacit
             f"capacity: got {len(records.time_s)} records without current, expected a charge or a "
             "discharge (is this the run of a battery?)"
         )
-    sign = _direction(records.current_ma)
+    sign = direction(records.current_ma)
     starts = np.flatnonzero(np.concatenate([[True], (sign[1:] > 0) & (sign[:-1] < 0)]))
     moved = np.diff(records.charge_mah, prepend=0.0)
     cycle = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(sign))))
@@ -101,6 +103,7 @@ def capacity_table(records: Records, *, reference: int | None = None) -> Capacit
     retention_error[at] = 0.0
     return CapacityTable(
         cycle=np.arange(1, len(starts) + 1),
+        first_row=starts,
         start_s=records.time_s[starts],
         charge_mah=charge.mah,
         charge_error_mah=charge.error_mah,
@@ -127,8 +130,12 @@ def is_battery(records: Records) -> bool:
     return both and bool((volts > 0.0).mean() > 0.99)
 
 
-def _direction(current_ma: Floats) -> Floats:
-    """1 from a charge on, -1 from a discharge on, until the other begins."""
+def direction(current_ma: Floats) -> Floats:
+    """1 from a charge on, -1 from a discharge on, until the other begins; shape (n,).
+
+    Args:
+        current_ma: Currents, mA, shape (n,), of which some flow.
+    """
     sign = np.where(flowing(current_ma), np.sign(current_ma), 0.0)
     known = np.flatnonzero(sign)
     last = np.searchsorted(known, np.arange(len(sign)), side="right") - 1

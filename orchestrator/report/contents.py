@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.analysis.capacity import CapacityTable, capacity_table, is_battery
 from orchestrator.analysis.cycles import CycleTable, Records, cycle_table, flowing
 from orchestrator.analysis.shorts import RunAway, first_met, run_away
 from orchestrator.records.runs import Columns, Run
@@ -29,6 +30,7 @@ class Electrochemistry:
         area_cm2: Electrode area, cm2; NaN where the metadata has none.
         polarisation: Where |V| runs away.
         cycles: Per-cycle table; None without an area.
+        capacity: Capacity by cycle; None where the cell is no battery.
     """
 
     device: str
@@ -36,6 +38,7 @@ class Electrochemistry:
     area_cm2: float
     polarisation: RunAway
     cycles: CycleTable | None
+    capacity: CapacityTable | None
 
     def beginning(self) -> tuple[float, float]:
         """Mean |V| (V) and |I| (mA) of the first stretch of current, until it stops or turns."""
@@ -170,6 +173,7 @@ def _find_echem(
         area_cm2=area_cm2,
         polarisation=run_away(records.time_s, records.voltage_v, records.current_ma),
         cycles=cycle_table(records, area_cm2=area_cm2) if known else None,
+        capacity=capacity_table(records) if is_battery(records) else None,
     )
 
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from orchestrator.records.runs import Run
 from orchestrator.report import tables, wording
+from orchestrator.report.battery import capacities, capacity_unit, draw_battery
 from orchestrator.report.charge import draw_charge
 from orchestrator.report.contents import Contents, gather
 from orchestrator.report.images import draw_frames
@@ -79,6 +80,10 @@ def _draw(contents: Contents, directory: Path) -> dict[str, Picture]:
             lambda: draw_frames(contents, imaging) if imaging is not None else None,
             "First, middle and last MRI frame with a common grey scale",
         ),
+        "battery": (
+            lambda: draw_battery(contents),
+            "Voltage against capacity of some cycles; capacity and efficiency of every cycle",
+        ),
         "charge": (
             lambda: draw_charge(contents) if contents.echem is not None else None,
             "Charge and throughput against time and during each exposure",
@@ -117,8 +122,16 @@ def _variables(contents: Contents, run: Run) -> dict[str, Any]:
         "flagged": tables.flagged(imaging) if imaging is not None else [],
         "assumptions": analysis.assumptions if analysis is not None else (),
         "no_analysis": imaging.reason if imaging is not None and analysis is None else "",
-        "cycles": tables.cycles(contents.echem) if contents.echem is not None else [],
+        "cycles": _cycles(contents),
+        "capacities": capacities(contents),
+        "capacity_unit": capacity_unit(contents)[1],
         "comparisons": comparisons(contents) if analysis is not None else [],
         "events": tables.events(contents),
         "width_px": int(WIDTH_IN * CSS_PX_PER_IN),
     }
+
+
+def _cycles(contents: Contents) -> tables.Rows:
+    """The table of a symmetric cell; a battery has its own."""
+    echem = contents.echem
+    return tables.cycles(echem) if echem is not None and echem.capacity is None else []

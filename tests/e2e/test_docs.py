@@ -23,7 +23,7 @@ from devices.errors import ExplainedError
 from orchestrator.cli.main import VERBS, _parser, exit_code
 from orchestrator.experiment.fault_kinds import FAULTS
 from orchestrator.experiment.faults import fault_of
-from orchestrator.experiment.sample import SimulateAs
+from orchestrator.experiment.sample import SIMULATED_SAMPLES, SimulateAs
 from orchestrator.profile.tables import drivers
 from orchestrator.records.runs import Run, find_run, load_run
 from orchestrator.running import RunResult
@@ -316,6 +316,13 @@ def test_presets():
         shape = preset.geometry
         assert listed[key][1] == f"{shape.electrode_diameter_mm:g} mm"
         assert float(listed[key][2].removesuffix(" mm")) == pytest.approx(shape.thickness_mm)
+
+
+def test_samples_of_experiment_files():
+    page = DOCS / "reference" / "experiment-file.md"
+    table = [row for row in rows(section(page, "`sample`")) if len(row) == 3]
+    listed = {name(row[0]): tuple(re.findall(r"`(\w+)`", row[1])) for row in table}
+    assert {key: listed.get(key) for key in SIMULATED_SAMPLES} == SIMULATED_SAMPLES
 
 
 def test_the_picture():

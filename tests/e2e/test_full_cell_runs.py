@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from orchestrator.records.runs import find_run, load_run
 from orchestrator.report.contents import gather
 from orchestrator.running import run_experiment
 from sim.samples.full_cell import FullCell
-from tests.command import EXAMPLES, only_object, operando
+from tests.command import EXAMPLES, ROOT, only_object, operando
 from tests.galvanostat import cycle
 
 pytestmark = pytest.mark.e2e
@@ -43,12 +44,10 @@ def one_record_mah(discharge_ma, period_s=10.0):
 def rates(tmp_path_factory):
     """The rate test through the installed command: its result and its table."""
     folder = tmp_path_factory.mktemp("rates")
-    done = operando(
-        "run", EXAMPLES / "rate_test.yaml", "--json", "--data", "data", cwd=folder, timeout_s=180
-    )
+    done = operando("run", EXAMPLES / "rate_test.yaml", "--json", cwd=folder, timeout_s=180)
     assert done.returncode == 0, done.stderr
     result = only_object(done.stdout)
-    return result, load_run(find_run(folder / "data", result["uid"]))
+    return result, load_run(find_run(folder / "operando-data", result["uid"]))
 
 
 def test_the_rate_test_gives_the_published_capacities(rates):
@@ -77,11 +76,24 @@ def test_records_of_the_rate_test_are_the_samples_own_charges(rates):
         assert table.discharge_mah[k] == pytest.approx(done.discharged_mah, abs=1.1 * more + 1e-3)
 
 
-def test_the_report_of_a_battery_looks_for_no_short(rates):
+def test_the_report_of_a_battery_shows_its_capacities(rates):
     found = gather(rates[1])
     assert found.short is None
     assert is_battery(found.echem.records)
-    assert Path(rates[0]["report"]).is_file()
+    report = Path(rates[0]["report"])
+    assert report.with_name("battery.png").stat().st_size > 1000
+    page = report.read_text(encoding="utf-8")
+    assert "Discharge / mAh/g" in page
+    assert "<td>208.000 ± 0.016</td>" in page
+    assert "Returned" not in page  # that is the table of a symmetric cell
+
+
+def test_the_how_to_prints_what_it_shows(rates, monkeypatch, capsys):
+    page = (ROOT / "docs" / "how-to" / "cycle-a-battery.md").read_text(encoding="utf-8")
+    code, shown = re.search(r"```python\n(.*?)```\s+```output\n(.*?)```", page, re.DOTALL).groups()
+    monkeypatch.chdir(Path(rates[0]["data"]).parent)
+    exec(compile(code, "cycle-a-battery.md", "exec"), {})  # noqa: S102 - our own page
+    assert capsys.readouterr().out == shown
 
 
 class Cycled:

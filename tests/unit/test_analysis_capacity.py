@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from orchestrator.analysis.capacity import capacity_table, is_battery
 from orchestrator.analysis.cycles import Records
+from orchestrator.report.battery import _with_error, capacities, capacity_unit, draw_battery
+from orchestrator.report.contents import Contents
 from sim.samples.full_cell import FullCell
 from tests.galvanostat import run_to
 
@@ -153,3 +155,19 @@ def test_records_of_a_fading_cell_give_its_own_charges_within_the_errors():
     assert 0.99 < table.efficiency[0] < table.efficiency[1:].min()
     assert (np.abs(1.0 - table.efficiency[1:]) < 1e-3).all()
     assert 3.4 < table.discharge_v[0] < table.charge_v[0] < 4.1
+
+
+def test_the_report_shows_errors_to_two_digits_and_units_of_the_metadata():
+    assert _with_error(162.7764, 0.16) == "162.78 ± 0.16"
+    assert _with_error(1630.4, 23.0) == "1630 ± 23"
+    assert _with_error(1.0, 0.0) == "1"
+    assert _with_error(float("nan"), 0.1) == "–"
+    for sample, expected in (
+        ({"mass_mg": 12.67, "area_cm2": 1.267}, (0.01267, "mAh/g")),
+        ({"area_cm2": 1.267}, (1.267, "mAh/cm²")),
+        ({"mass_mg": "heavy"}, (1.0, "mAh")),
+    ):
+        contents = Contents({"sample": sample}, None, 0.0, None, None, None, (), "")
+        assert capacity_unit(contents) == pytest.approx(expected)
+        assert capacities(contents) == []
+        assert draw_battery(contents) is None
