@@ -31,7 +31,6 @@ LATTICE = 0.0005
 """Share of the cathode's lithium between two points of the open-circuit voltage's table."""
 
 _KELVIN, _COLD_K, _WARM_K = 273.15, 298.15, 333.15
-_S_PER_H = 3600.0
 _MOST_NEWTON_STEPS = 6
 
 _Index = slice | npt.NDArray[np.intp]

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 from sim.images.mri import FlashImager, FlashSettings
+from sim.samples.full_cell import FullCell
 from sim.samples.llzo_cell import LlzoCell
+from tests.galvanostat import run_to
 
 DAY_S = 86_400.0
 
@@ -108,3 +110,21 @@ def test_frames(unit_s):
     report("first frame", first_s, unit_s, 8.0)
     report("each later frame", frames_s / 41, unit_s, 0.02)
     print(f"first/later = {first_s / (frames_s / 41):.0f}")
+
+
+def test_750_cycles_of_the_full_cell_with_holds_and_a_record_each_minute(unit_s):
+    def cycled() -> int:
+        cell, t_s, records = FullCell.from_preset("nmc83_limg", stack_pressure_mpa=14.0), 0.0, 0
+        for _ in range(750):
+            for density, limit_v in ((2.0, 4.25), (-2.0, 2.6)):
+                began_s, t_s = t_s, run_to(cell, t_s, density, limit_v)
+                records += len(cell.terminals(np.arange(began_s, t_s, 60.0)).voltage_v)
+                if density > 0.0:
+                    cell.apply_voltage(t_s, limit_v)
+                    cell.terminals(t_s + np.arange(0.0, 600.0, 60.0))
+                    t_s += 600.0
+        return records
+
+    taken_s, records = cpu_s(cycled)
+    assert records > 50_000
+    report("750 cycles of the full cell", taken_s, unit_s, 60.0)
