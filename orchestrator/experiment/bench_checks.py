@@ -29,6 +29,7 @@ class Request:
         limits: The limits by their key in `safety`, those that are valid.
         steps: The method.
         image_devices: Role or name that each series of images gives, with its index.
+        image_kinds: Kind of device that the settings of each valid series are for, by index.
         spectra: Whether spectra are asked for.
         conditions: Every condition with its place.
     """
@@ -39,6 +40,7 @@ class Request:
     limits: Mapping[str, float]
     steps: Sequence[Step | None]
     image_devices: Sequence[tuple[int, str]]
+    image_kinds: Mapping[int, str]
     spectra: bool
     conditions: Sequence[tuple[Path, Condition]]
 
@@ -128,6 +130,10 @@ def _image_findings(request: Request, profile: BenchProfile) -> Iterator[Finding
         elif device not in imaging:
             what = f"got '{asked}', a {profile.devices[device].kind}, which takes no images"
             yield Finding(path, what, name_remedy(asked, imaging))
+        elif request.image_kinds.get(index, kind := profile.devices[device].kind) != kind:
+            what = f"got a method for a {request.image_kinds[index]}, but {asked} is a {kind}"
+            remedy = f"choose a method of a {kind}, or another device"
+            yield Finding(("images", index, "settings", "method"), what, remedy)
 
 
 def _condition_findings(

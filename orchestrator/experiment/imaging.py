@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from orchestrator.experiment.conditions import Condition
 from orchestrator.experiment.mri_settings import MRI_METHODS, MriSettings
+from orchestrator.experiment.nmr_settings import NMR_METHODS, SpectrumSettings
 from orchestrator.experiment.protocol import Impedance
 from orchestrator.experiment.sem_settings import SEM_METHODS, SemSettings
 from orchestrator.inputs.fields import Choice, Quantity, Text, at, problem
@@ -103,8 +104,9 @@ When = Annotated[
 ]
 
 
-IMAGE_METHODS: dict[str, type[MriSettings | SemSettings]] = {
+IMAGE_METHODS: dict[str, type[MriSettings | SpectrumSettings | SemSettings]] = {
     **dict.fromkeys(MRI_METHODS, MriSettings),
+    **dict.fromkeys(NMR_METHODS, SpectrumSettings),
     **dict.fromkeys(SEM_METHODS, SemSettings),
 }
 """Every `method` that an image's settings may name, and the settings it takes."""
@@ -128,16 +130,17 @@ def _known_method(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     return handler(value)
 
 
-def _kind_tag(value: Any) -> str:
-    if isinstance(value, dict):
-        found = IMAGE_METHODS.get(str(value.get("method")))
-        return f"kind:{found.device_kind}" if found is not None else ""
-    return f"kind:{getattr(value, 'device_kind', '')}"
+def _settings_tag(value: Any) -> str:
+    """The name of the settings' class, for which a dictionary's `method` stands."""
+    found = IMAGE_METHODS.get(str(value.get("method"))) if isinstance(value, dict) else type(value)
+    return f"kind:{getattr(found, '__name__', '')}"
 
 
 ImageSettings = Annotated[
-    Annotated[MriSettings, Tag("kind:mri")] | Annotated[SemSettings, Tag("kind:sem")],
-    Discriminator(_kind_tag),
+    Annotated[MriSettings, Tag("kind:MriSettings")]
+    | Annotated[SpectrumSettings, Tag("kind:SpectrumSettings")]
+    | Annotated[SemSettings, Tag("kind:SemSettings")],
+    Discriminator(_settings_tag),
     WrapValidator(_known_method),
 ]
 """Settings of an image: which they are says `method`."""

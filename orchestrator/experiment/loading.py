@@ -130,6 +130,11 @@ class _Reading:
                 for index, one in enumerate(_items(self.data.get("images")))
                 if isinstance(one, dict) and isinstance(one.get("device"), str)
             ],
+            image_kinds={
+                index: one.settings.device_kind
+                for index, one in enumerate(images)
+                if one is not None
+            },
             spectra=bool(spectra),
             conditions=conditions_of(
                 stop_when,

@@ -115,6 +115,7 @@ class Experiment(StrictModel):
             limits=self.protocol.safety.model_dump(exclude_none=True),
             steps=self.protocol.method,
             image_devices=[(index, one.device) for index, one in enumerate(self.images)],
+            image_kinds={i: one.settings.device_kind for i, one in enumerate(self.images)},
             spectra=bool(self.spectra),
             conditions=conditions_of(
                 self.stop_when,

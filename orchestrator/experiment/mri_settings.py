@@ -14,7 +14,7 @@ from orchestrator.inputs.models import StrictModel
 MAX_VOXELS = 2**24
 """Largest image, voxels: 64 MiB of float32, the most that is read from a console."""
 
-MRI_METHODS: dict[str, int] = {"flash2d": 2}
+MRI_METHODS: dict[str, int] = {"flash2d": 2, "gradient_echo_3d": 3}
 """Imaging methods and the number of axes of their matrix."""
 
 
@@ -29,9 +29,9 @@ class MriSettings(StrictModel):
         averages: Acquisitions averaged into one image.
         repetitions: Images acquired at one trigger.
         dummy_scans: Excitations without acquisition before the first line.
-        matrix: Voxels along x and z (columns, lines).
-        fov_mm: Field of view along x and z, mm.
-        slice_thickness_mm: Thickness of the slice, mm; None takes the whole sample.
+        matrix: Voxels along x and z (columns, lines); of a volume along x, y and z.
+        fov_mm: Field of view along the same axes, mm.
+        slice_thickness_mm: Thickness of the slice of an image, mm; None takes the whole sample.
         frequency_mhz: Frequency of the nucleus in the magnet, MHz.
         nucleus: Nucleus that is excited.
         line: Which of the two lithium lines is selected: metal 264.5 ppm, LLZO 1.2 ppm
@@ -47,10 +47,10 @@ class MriSettings(StrictModel):
     repetitions: Annotated[int, Count("a number of images per trigger", ge=1, le=1)] = 1
     dummy_scans: Annotated[int, Count("a number of dummy scans", ge=0, le=1_000_000)] = 0
     matrix: tuple[Annotated[int, Count("a number of voxels", ge=1, le=65_536)], ...] = Field(
-        description="voxels along x and z: [81, 52]"
+        description="voxels along x and z: [81, 52]; of a volume along x, y and z: [100, 100, 32]"
     )
     fov_mm: tuple[Annotated[float, Quantity("a field of view", "mm", gt=0, le=1e3)], ...] = Field(
-        description="the field of view along x and z in mm: [17, 11]"
+        description="the field of view along the same axes in mm: [17, 11] or [10, 10, 3.2]"
     )
     slice_thickness_mm: Annotated[float, Quantity("a thickness", "mm", gt=0, le=1e3)] | None = None
     frequency_mhz: Annotated[float, Quantity("a frequency", "MHz", gt=0, le=2000)] | None = None
@@ -67,6 +67,9 @@ class MriSettings(StrictModel):
             if len(values) != axes:
                 what = f"got {len(values)} values for {name}, expected {axes} for {self.method}"
                 raise problem(what, "give one value per axis, x first")
+        if axes > 2 and self.slice_thickness_mm is not None:
+            what = f"got slice_thickness_mm for {self.method}, expected none"
+            raise problem(what, "remove it: a volume is encoded along every axis")
         if math.prod(self.matrix) > MAX_VOXELS:
             what = f"got {math.prod(self.matrix)} voxels, expected at most {MAX_VOXELS}"
             raise problem(what, "choose a smaller matrix")
