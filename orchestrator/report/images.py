@@ -54,7 +54,7 @@ def draw_frames(contents: Contents, imaging: Imaging) -> Figure | None:
         wspace=_APART_IN / _IMAGE_WIDTH_IN,
     )
     images = [np.asarray(imaging.images[index], dtype=float) for index in chosen]
-    sets = [("as measured", images)]
+    sets = [("largest in y" if imaging.volumes else "as measured", images)]
     if analysis is not None:
         lines = _electrode_lines(analysis)
         sets.append(("electrodes removed", [image - lines for image in images]))
@@ -106,8 +106,8 @@ def _aspect(imaging: Imaging) -> float:
 
 def _extent_mm(imaging: Imaging) -> tuple[float, float]:
     """Field of view, or pixels where it is not known."""
-    if imaging.settings is not None:
-        return imaging.settings.fov_mm
+    if imaging.view_fov_mm is not None:
+        return imaging.view_fov_mm
     assert imaging.images is not None  # noqa: S101 - only called for images
     return float(imaging.images.shape[2]), float(imaging.images.shape[1])
 

@@ -22,11 +22,15 @@ from orchestrator.analysis.layers import (
 from orchestrator.analysis.stages import Stages, stages_by_definition, stages_by_fit
 from orchestrator.errors import OrchestratorError
 from orchestrator.records.runs import Columns, Run
+from orchestrator.report import spectra as nmr
+from orchestrator.report.spectra import Spectra
 
 Floats = npt.NDArray[np.float64]
 
 _GUESSED_THICKNESS_MM = 1.0
 _SPAN = ("t_start_s", "t_end_s")
+VOLUME = "gradient_echo_3d"
+"""Method whose frames are volumes."""
 _SETTINGS = ("tr_s", "te_s", "flip_angle_deg", "averages", "matrix", "fov_mm")
 
 
@@ -61,10 +65,14 @@ class Imaging:
         throughput_mah: Charge in either direction during each exposure, mAh.
         charge_end_mah: Net charge since the run began at the end of each exposure, mAh.
         flags: ``ok`` or a reason per frame.
-        images: Shape (n, lines, columns); None if they could not be read.
-        settings: How they were taken; None where the descriptor does not say.
+        images: Shape (n, lines, columns), of volumes the largest value along y; None if there are
+            none, or they could not be read.
+        settings: How frames in two dimensions were taken; None where the descriptor does not say.
         analysis: Layers, rates, stages; None where `reason` says why.
         reason: Why there is no analysis or no image; empty if there is one.
+        method: How frames were taken, in the device's words; empty where it does not say.
+        view_fov_mm: Field of view of `images` (x, z), mm; None where it is not known.
+        spectra: Spectra instead of images; None where there are none.
     """
 
     device: str
@@ -78,6 +86,14 @@ class Imaging:
     settings: FlashSettings | None
     analysis: LayerAnalysis | None
     reason: str
+    method: str = ""
+    view_fov_mm: tuple[float, float] | None = None
+    spectra: Spectra | None = None
+
+    @property
+    def volumes(self) -> bool:
+        """Whether the frames are volumes, of which `images` is a view."""
+        return self.method == VOLUME
 
     @property
     def centre_s(self) -> Floats:
@@ -98,20 +114,19 @@ def find_imaging(run: Run, begin_s: float, sample: Mapping[str, Any]) -> Imaging
         return None
     stream, device = found
     columns = run.streams[stream]
-    images, reason = _images(run, stream)
-    count = len(columns["time"]) if images is None else min(len(columns["time"]), len(images))
+    frames, reason = _frames(run, stream)
+    count = len(columns["time"]) if frames is None else min(len(columns["time"]), len(frames))
     if not count:
         return None
-    settings = _settings(run.descriptors.get(stream), device)
     start_s, end_s = (_column(columns, f"{device}_{end}", count) - begin_s for end in _SPAN)
     flags = tuple(
         str(flag) or OK for flag in columns.get(f"{device}_quality", np.full(count, OK))[:count]
     )
-    analysis = None
-    if images is not None:
-        images = images[:count]
+    shown = _Shown(reason=reason)
+    if frames is not None:
+        configuration = _configuration(run.descriptors.get(stream), device)
         known = {**sample, "pristine": run.start.get("pristine", True)}
-        analysis, reason = _analysis(images, settings, known, (start_s, end_s), flags)
+        shown = _shown(frames[:count], configuration, known, (start_s, end_s), flags)
     return Imaging(
         device=device,
         start_s=start_s,
@@ -120,11 +135,65 @@ def find_imaging(run: Run, begin_s: float, sample: Mapping[str, Any]) -> Imaging
         throughput_mah=_column(columns, f"{device}_exposure_throughput_mah", count),
         charge_end_mah=_column(columns, f"{device}_charge_end_mah", count),
         flags=flags,
-        images=images,
-        settings=settings,
-        analysis=analysis,
-        reason=reason,
+        images=shown.images,
+        settings=shown.settings,
+        analysis=shown.analysis,
+        reason=shown.reason,
+        method=shown.method,
+        view_fov_mm=shown.view_fov_mm,
+        spectra=shown.spectra,
     )
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What there is to show of the frames, and why nothing else; as in `Imaging`."""
+
+    reason: str
+    images: npt.NDArray[np.float32] | None = None
+    settings: FlashSettings | None = None
+    analysis: LayerAnalysis | None = None
+    method: str = ""
+    view_fov_mm: tuple[float, float] | None = None
+    spectra: Spectra | None = None
+
+
+def _shown(
+    frames: npt.NDArray[np.float32],
+    configuration: Mapping[str, Any],
+    sample: Mapping[str, Any],
+    span: tuple[Floats, Floats],
+    flags: tuple[str, ...],
+) -> _Shown:
+    method = str(configuration.get("method") or "")
+    if method == nmr.METHOD:
+        return _shown_spectra(frames, configuration, 0.5 * (span[0] + span[1]))
+    if frames.ndim == 4:
+        fov_mm: Any = configuration.get("fov_mm") or ()
+        return _Shown(
+            reason="layers are read from frames in two dimensions; below, a view of the volumes",
+            images=frames.max(axis=2),
+            method=method,
+            view_fov_mm=(float(fov_mm[0]), float(fov_mm[2])) if len(fov_mm) == 3 else None,
+        )
+    if frames.ndim != 3:
+        return _Shown(f"the frames have shape {frames.shape}, expected (n, lines, columns)")
+    settings = _settings(configuration)
+    analysis, reason = _analysis(frames, settings, sample, span, flags)
+    fov_mm = None if settings is None else settings.fov_mm
+    return _Shown(reason, frames, settings, analysis, method, fov_mm)
+
+
+def _shown_spectra(
+    frames: npt.NDArray[np.float32], configuration: Mapping[str, Any], centre_s: Floats
+) -> _Shown:
+    try:
+        found = nmr.read_spectra(frames, configuration, centre_s)
+    except ValueError as error:
+        return _Shown(str(error), method=nmr.METHOD)
+    if found is None:
+        return _Shown("the descriptor does not say what the spectra are of", method=nmr.METHOD)
+    return _Shown("this device took spectra, see below", method=nmr.METHOD, spectra=found)
 
 
 def _stream(streams: Mapping[str, Columns]) -> tuple[str, str] | None:
@@ -138,14 +207,11 @@ def _stream(streams: Mapping[str, Columns]) -> tuple[str, str] | None:
     return max(found)[1:] if found else None
 
 
-def _images(run: Run, stream: str) -> tuple[npt.NDArray[np.float32] | None, str]:
+def _frames(run: Run, stream: str) -> tuple[npt.NDArray[np.float32] | None, str]:
     try:
-        images = np.asarray(run.frames(stream)[:], dtype=np.float32)
+        return np.asarray(run.frames(stream)[:], dtype=np.float32), ""
     except OrchestratorError as error:
         return None, f"the frames cannot be read: {error}"
-    if images.ndim != 3:
-        return None, f"the frames have shape {images.shape}, expected (n, lines, columns)"
-    return images, ""
 
 
 def _column(columns: Columns, key: str, count: int) -> Floats:
@@ -154,12 +220,17 @@ def _column(columns: Columns, key: str, count: int) -> Floats:
     return np.asarray(columns[key][:count], dtype=float)
 
 
-def _settings(descriptor: Any, device: str) -> FlashSettings | None:
-    """Settings from the device's configuration in the descriptor."""
+def _configuration(descriptor: Any, device: str) -> dict[str, Any]:
+    """The device's configuration in a descriptor, keys without its name; empty if it has none."""
     if not isinstance(descriptor, Mapping):
-        return None
-    configuration = descriptor.get("configuration", {}).get(device, {}).get("data", {})
-    values = {key: configuration.get(f"{device}_{key}") for key in _SETTINGS}
+        return {}
+    data = descriptor.get("configuration", {}).get(device, {}).get("data", {})
+    return {key.removeprefix(f"{device}_"): value for key, value in data.items()}
+
+
+def _settings(configuration: Mapping[str, Any]) -> FlashSettings | None:
+    """Settings of frames in two dimensions, from the device's configuration."""
+    values: dict[str, Any] = {key: configuration.get(key) for key in _SETTINGS}
     if any(value is None for value in values.values()):
         return None
     matrix, fov_mm = values["matrix"], values["fov_mm"]

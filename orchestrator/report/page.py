@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -20,6 +21,7 @@ from orchestrator.report.contents import Contents, gather
 from orchestrator.report.images import draw_frames
 from orchestrator.report.overview import draw_overview
 from orchestrator.report.published import comparisons
+from orchestrator.report.spectra import NOTE, draw_spectra, fraction_rows
 from orchestrator.report.style import BANNERS, CSS_PX_PER_IN, WIDTH_IN, save, style
 
 PAGE = "index.html"
@@ -84,6 +86,10 @@ def _draw(contents: Contents, directory: Path) -> dict[str, Picture]:
             lambda: draw_battery(contents),
             "Voltage against capacity of some cycles; capacity and efficiency of every cycle",
         ),
+        "spectra": (
+            lambda: _draw_spectra(contents),
+            "Metal lines of 6Li and 7Li, and the fractions of 6Li against the charge passed",
+        ),
         "charge": (
             lambda: draw_charge(contents) if contents.echem is not None else None,
             "Charge and throughput against time and during each exposure",
@@ -106,9 +112,22 @@ def _draw(contents: Contents, directory: Path) -> dict[str, Picture]:
     return pictures
 
 
+def _draw_spectra(contents: Contents) -> Figure | None:
+    imaging = contents.imaging
+    if imaging is None or imaging.spectra is None:
+        return None
+    passed_mah = None
+    if contents.echem is not None:
+        records = contents.echem.records
+        passed_mah = np.interp(imaging.centre_s, records.time_s, records.throughput_mah)
+    return draw_spectra(contents.provenance, imaging.spectra, passed_mah)
+
+
 def _variables(contents: Contents, run: Run) -> dict[str, Any]:
     imaging = contents.imaging
     analysis = imaging.analysis if imaging is not None else None
+    spectra = imaging.spectra if imaging is not None else None
+    volumes = imaging is not None and imaging.volumes
     return {
         "title": wording.title(contents),
         "provenance": contents.provenance,
@@ -125,7 +144,9 @@ def _variables(contents: Contents, run: Run) -> dict[str, Any]:
         "cycles": _cycles(contents),
         "capacities": capacities(contents),
         "capacity_unit": capacity_unit(contents)[1],
-        "comparisons": comparisons(contents) if analysis is not None else [],
+        "fractions": fraction_rows(spectra) if spectra is not None else [],
+        "fractions_note": NOTE,
+        "comparisons": comparisons(contents) if analysis is not None or volumes else [],
         "events": tables.events(contents),
         "width_px": int(WIDTH_IN * CSS_PX_PER_IN),
     }

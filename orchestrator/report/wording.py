@@ -179,6 +179,8 @@ def _frames(contents: Contents) -> str:
             f"{settings.matrix[0]} × {settings.matrix[1]} pixels, "
             f"{settings.fov_mm[0]:g} × {settings.fov_mm[1]:g} mm"
         )
+    elif imaging.method:
+        text += f"; {imaging.method.replace('_', ' ')}"
     return text
 
 
