@@ -15,6 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from orchestrator.analysis.measured import Measured
+from orchestrator.analysis.spots import largest, sector_radii
+
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
@@ -28,21 +31,6 @@ MIN_SWEEP_POINTS = 5
 TAIL_POINTS = 10
 _SECTORS = 16
 _MAD_TO_SD = 1.4826
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A number with its standard error.
-
-    Attributes:
-        value: In the unit the function names; NaN if there is none.
-        error: Standard error in the same unit.
-        quality: ``ok`` or a reason.
-    """
-
-    value: float
-    error: float
-    quality: str = "ok"
 
 
 @dataclass(frozen=True)
@@ -212,14 +200,14 @@ def ebic_diameter_um(current_na: Floats, *, pixel_um: float) -> Measured:
     beside = float(np.median(edge))
     noise = _MAD_TO_SD * float(np.median(np.abs(edge - beside)))
     depth = beside - smooth
-    spot = _largest(depth > 0.5 * depth.max())
+    spot = largest(depth > 0.5 * depth.max())
     # The edge is a slope: only the inner half of a spot shows how deep it is.
     inside = ndimage.distance_transform_edt(spot)
     depth_at_plateau = float(np.median(depth[inside >= 0.5 * inside.max()]))
-    spot = _largest(depth > 0.5 * depth_at_plateau)
+    spot = largest(depth > 0.5 * depth_at_plateau)
     if not depth_at_plateau > 2 * SIGNIFICANT * noise or spot.sum() < _SECTORS:
         return Measured(math.nan, math.nan, "no connected spallation stands out of the noise")
-    radii = _sector_radii(spot)
+    radii = sector_radii(spot, _SECTORS)
     value = 2.0 * math.sqrt(float(spot.sum()) / math.pi) * pixel_um
     error = 2.0 * float(np.std(radii, ddof=1)) / math.sqrt(_SECTORS) * pixel_um
     cut = spot[0].any() or spot[-1].any() or spot[:, 0].any() or spot[:, -1].any()
@@ -273,21 +261,3 @@ def _polynomial(abscissa: Floats, values: Floats, order: int) -> tuple[Floats, F
     variance = float(left @ left) / (len(values) - order - 1)
     covariance = variance * np.linalg.pinv(powers.T @ powers, hermitian=True)
     return np.asarray(found, float), np.sqrt(np.diag(np.asarray(covariance, float)))
-
-
-def _largest(mask: Flags) -> Flags:
-    """The largest connected part of a mask, with its holes filled."""
-    labels, count = ndimage.label(mask)
-    if count == 0:
-        return mask
-    sizes = np.bincount(labels.ravel())[1:]
-    return np.asarray(ndimage.binary_fill_holes(labels == 1 + int(sizes.argmax())))
-
-
-def _sector_radii(spot: Flags) -> Floats:
-    """Radius of a spot in each sector about its centre, from the sector's area, pixels."""
-    lines, columns = np.nonzero(spot)
-    angle = np.arctan2(lines - lines.mean(), columns - columns.mean())
-    turn = ((angle / (2.0 * math.pi) + 0.5) * _SECTORS).astype(int) % _SECTORS
-    area = np.bincount(turn, minlength=_SECTORS)
-    return np.asarray(np.sqrt(2.0 * area / (2.0 * math.pi / _SECTORS)))
