@@ -275,7 +275,11 @@ def _unmixed(profile: Floats, spread: float, cell: ImagedCell) -> VolumeLayers:
         quality = f"profiles leave {excess:.1f} times the noise: thickness or place is wrong"
     covariance = (inverse * (spread * max(1.0, excess)) ** 2)[:LAYERS, :LAYERS]
     return VolumeLayers(
-        found[:LAYERS], np.sqrt(np.diag(covariance)), covariance, found[LAYERS:], quality
+        found[:LAYERS],
+        np.asarray(np.sqrt(np.diag(covariance)), dtype=np.float64),
+        covariance,
+        found[LAYERS:],
+        quality,
     )
 
 

