@@ -140,7 +140,7 @@ def test_onset_of_lithium_is_where_contact_is_nearly_lost() -> None:
         charge, volts = stripping_curve("li_lpscl", seed, 1.75)
         found = overpotential_onset(charge, volts)
         assert found.quality == "ok"
-        assert found.onset_mah_per_cm2.error < 0.02
+        assert found.onset_mah_per_cm2.error < 0.1
         onsets.append(found.onset_mah_per_cm2.value)
         losses.append(stripped("li_lpscl", seed).geometry(7200.0 * onsets[-1]).contact_loss)
     assert np.median(onsets) == pytest.approx(0.93, abs=0.15)
