@@ -28,6 +28,12 @@ class ExperimentError(OrchestratorError):
     policy = "refuse"
 
 
+class DataFileError(OrchestratorError):
+    """A file of data from outside cannot be used."""
+
+    policy = "refuse"
+
+
 class InterlockTripped(OrchestratorError):  # noqa: N818 - what laboratories call it
     """What must hold while a cell is energised does not hold."""
 

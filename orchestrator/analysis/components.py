@@ -273,7 +273,8 @@ def _unmixed(profile: Floats, spread: float, cell: ImagedCell) -> VolumeLayers:
     quality = "ok"
     if excess > MISFIT:
         quality = f"profiles leave {excess:.1f} times the noise: thickness or place is wrong"
-    covariance: Floats = (inverse * (spread * max(1.0, excess)) ** 2)[:LAYERS, :LAYERS]
+    variance = (spread * max(1.0, excess)) ** 2
+    covariance = np.asarray(inverse * variance, dtype=np.float64)[:LAYERS, :LAYERS]
     return VolumeLayers(
         found[:LAYERS],
         np.asarray(np.sqrt(np.diag(covariance)), dtype=np.float64),

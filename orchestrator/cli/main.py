@@ -8,17 +8,16 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from orchestrator.cli.interrupts import ending_in_order
 from orchestrator.cli.logs import logged
+from orchestrator.cli.options import common_options
 from orchestrator.cli.output import Output
 
 VERBS = (
     "demo", "run", "new", "runs", "show", "report", "recover", "upload", "off", "shell",
-    "bench", "doctor", "reproduce", "schema",
+    "bench", "doctor", "analyse", "reproduce", "schema",
 )  # fmt: skip
 """Verbs in the order of the help page; each is the module `orchestrator.cli.<verb>`."""
 
@@ -64,6 +63,7 @@ def exit_code(error: BaseException) -> int:
     """Exit code for an error, by its class."""
     from devices.errors import DeviceError, LimitError
     from orchestrator.errors import (
+        DataFileError,
         ExperimentError,
         InterlockTripped,
         ProfileError,
@@ -73,6 +73,7 @@ def exit_code(error: BaseException) -> int:
     table: tuple[tuple[type[BaseException], int], ...] = (
         (ExperimentError, EXIT_BAD_INPUT),
         (ProfileError, EXIT_BAD_INPUT),
+        (DataFileError, EXIT_BAD_INPUT),
         (LimitError, EXIT_BAD_INPUT),
         (InterlockTripped, EXIT_SAFE_STATE),
         (RecordError, EXIT_RECORDS),
@@ -100,13 +101,13 @@ def _parser(verb: str | None) -> argparse.ArgumentParser:
         description="Runs operando experiments: electrochemistry and imaging on one clock.",
         epilog="`operando VERB --help` says more. Start with `operando demo`.",
     )
-    _common(parser, after_verb=False)
+    common_options(parser, after_verb=False)
     commands = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs", prog="operando")
     for name in VERBS:
         module = _module(name) if verb in (name, None) else None
         text = getattr(module, "HELP", "")
         sub = commands.add_parser(name, help=text, description=text)
-        _common(sub, after_verb=True)
+        common_options(sub, after_verb=True)
         if module is not None:
             module.register(sub)
             sub.set_defaults(module=module)
@@ -126,29 +127,3 @@ def _verb(arguments: Sequence[str]) -> str | None:
 
 def _module(name: str) -> ModuleType:
     return importlib.import_module(f"orchestrator.cli.{name}")
-
-
-def _common(parser: argparse.ArgumentParser, *, after_verb: bool) -> None:
-    """Options that every verb takes, before or after its name."""
-
-    def default(value: Any) -> Any:
-        return argparse.SUPPRESS if after_verb else value  # what stood before the verb stays
-
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="DIR",
-        default=default(Path(os.environ.get("OPERANDO_DATA", "operando-data"))),
-        help="data directory (default $OPERANDO_DATA, else ./operando-data)",
-    )
-    options: tuple[tuple[str, str, bool, str], ...] = (
-        ("-q", "--quiet", False, "errors only"),
-        ("", "--no-progress", False, "no live progress line"),
-        ("", "--json", False, "one JSON object on stdout, everything else on stderr"),
-    )
-    for letter, name, off, text in options:
-        names = [one for one in (letter, name) if one]
-        parser.add_argument(*names, action="store_true", default=default(off), help=text)
-    parser.add_argument(
-        "-v", "--verbose", action="count", default=default(0), help="more; -vv tracebacks"
-    )
