@@ -14,6 +14,9 @@ from orchestrator.analysis.components import components, volume_layers, volume_n
 from orchestrator.analysis.flash import FlashSettings, signal_factor
 from orchestrator.analysis.histogram import difference_histogram, noise_of
 from orchestrator.analysis.image_model import ImagedCell, component_profiles
+from sim.images.mri import PUBLISHED_3D
+from sim.images.mri_volume import VolumeImager
+from sim.samples.llzo_cell import LlzoCell
 
 VOXEL_MM = (0.1, 0.1, 0.1)
 SHAPE = (32, 100, 100)
@@ -163,3 +166,49 @@ def test_histogram_says_what_is_wrong() -> None:
     with pytest.raises(ValueError, match="difference histogram"):
         difference_histogram(np.zeros((4, 4)))
     assert math.isnan(noise_of([]))
+
+
+# --- round trip of the simulated cell ------------------------------------------------------------
+
+
+@lru_cache
+def pellet(state: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A volume of the garnet cell pristine, after two days, or at its short; its true layers."""
+    cell = cell_to_its_short()
+    t_s = {"pristine": 0.0, "cycled": 2 * 86_400.0, "shorted": 7.6 * 86_400.0}[state]
+    layers = cell.layers_umol_per_cm2(t_s)
+    imager = VolumeImager(cell.geometry, PUBLISHED_3D, seed)
+    return imager.frame(layers, cell.crystalline_fraction(t_s), 0), np.asarray(layers)
+
+
+@lru_cache
+def cell_to_its_short() -> LlzoCell:
+    cell, t_s = LlzoCell.from_preset("small_4p8"), 0.0
+    while cell.short_time_s(t_s) is None:
+        for sign, duration_s in ((1, 1800.0), (0, 300.0), (-1, 1800.0), (0, 300.0)):
+            cell.apply_current(t_s, sign * 0.1 * cell.area_cm2)
+            t_s += duration_s
+    return cell
+
+
+@pytest.mark.parametrize("state", ["pristine", "cycled", "shorted"])
+def test_layers_of_the_simulated_cell_come_back(state: str) -> None:
+    pulls = []
+    for seed in SEEDS:
+        image, layers = pellet(state, seed)
+        found = volume_layers(image, CELL)
+        assert np.abs(found.amounts_umol_per_cm2 - layers).max() < 0.3  # the design's figure
+        pulls.append((found.amounts_umol_per_cm2 - layers) / found.errors_umol_per_cm2)
+    assert np.sqrt(np.mean(np.square(pulls))) == pytest.approx(1.0, abs=0.25)
+
+
+def test_a_shorted_cell_has_far_more_components_than_a_cycled_one() -> None:
+    """Published order: shorted >> cycled > pristine."""
+    for seed in SEEDS:
+        pristine, cycled, shorted = (
+            components(pellet(state, seed)[0], VOXEL_MM, thickness_mm=1.0)
+            for state in ("pristine", "cycled", "shorted")
+        )
+        assert "noise alone" in pristine.quality
+        assert shorted.number.value > 4 * cycled.number.value
+        assert cycled.number.value - pristine.number.value > 4 * cycled.number.error
