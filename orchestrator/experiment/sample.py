@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -22,10 +22,33 @@ SIMULATED_SAMPLES: dict[str, tuple[str, ...]] = {
 }
 """Models of samples that the simulated laboratory has, with their presets."""
 
-_OPTIONS = {"jitter": "llzo_cell", "relative_density": "llzto_pellet"}
+_OPTIONS = {"jitter": "llzo_cell", "relative_density": "llzto_pellet", "probe": "llzto_pellet"}
 """Options of `simulate_as` that belong to one model."""
 
 _AREA_TOLERANCE = 0.02
+
+
+class Prior(StrictModel):
+    """What was done to a simulated sample before the experiment begins.
+
+    Attributes:
+        current_ma_per_cm2: A constant current, mA/cm2; positive from A to B.
+        until: `short`: until the cell shorted.
+        mah_per_cm2: Or until this charge had passed, mAh/cm2.
+    """
+
+    current_ma_per_cm2: Annotated[float, Quantity("a current", "mA/cm2", ge=-1e3, le=1e3)]
+    until: Annotated[Literal["short"], Choice("an end", ("short",))] | None = None
+    mah_per_cm2: Annotated[float, Quantity("a charge", "mAh/cm2", gt=0, le=1e4)] | None = None
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Self:
+        if self.current_ma_per_cm2 == 0.0:
+            raise problem("got a current of 0, expected one that passes charge", "give a current")
+        if (self.until is None) == (self.mah_per_cm2 is None):
+            what = "got both or neither of until and mah_per_cm2, expected one end"
+            raise problem(what, "write `until: short`, or `mah_per_cm2: ...`")
+        return self
 
 
 class SimulateAs(StrictModel):
@@ -39,6 +62,9 @@ class SimulateAs(StrictModel):
             For `llzo_cell`.
         relative_density: Density of the pellet as a fraction of the crystal's; None is the
             preset's. For `llzto_pellet`.
+        prior: What was done to it before the experiment begins.
+        probe: The terminals are a probe on a spallation of this kind, and the counter electrode;
+            None: the cell's own. For `llzto_pellet`.
         faults: What goes wrong in the simulated laboratory, each as a text or a mapping.
     """
 
@@ -47,6 +73,8 @@ class SimulateAs(StrictModel):
     seed: Annotated[int, Count("a seed", ge=0, le=2**32 - 1)] = 0
     jitter: Annotated[float, Quantity("a relative spread", "", ge=0, le=1)] = 0.0
     relative_density: Annotated[float, Quantity("a relative density", "", gt=0, le=1)] | None = None
+    prior: Prior | None = None
+    probe: Annotated[str, Choice("a kind of spallation", ("connected", "isolated"))] | None = None
     faults: tuple[Fault, ...] = Field(default=(), description=f"a list of faults: {FORM}")
 
     @model_validator(mode="after")

@@ -8,10 +8,13 @@ from typing import Any
 
 from orchestrator.errors import ProfileError
 from orchestrator.inputs.problems import name_remedy
+from sim.errors import SimulationError
+from sim.samples.aged import aged
 from sim.samples.blocking_pellet import BlockingPellet
 from sim.samples.full_cell import FullCell
 from sim.samples.llzo_cell import LlzoCell
 from sim.samples.llzto_pellet import LlztoPellet
+from sim.samples.probed_pellet import ProbedPellet
 from sim.samples.void_cell import VoidCell
 
 DEFAULT_SAMPLE: Mapping[str, Any] = {"model": "llzo_cell", "preset": "small_4p8", "seed": 0}
@@ -46,7 +49,7 @@ def make_sample(recipe: Mapping[str, Any], surroundings: Surroundings) -> Any:
         surroundings: What surrounds it from the beginning.
 
     Raises:
-        ProfileError: There is no such model.
+        ProfileError: There is no such model, or what was done before cannot be.
     """
     model = str(recipe["model"])
     if model not in SAMPLES:
@@ -55,7 +58,22 @@ def make_sample(recipe: Mapping[str, Any], surroundings: Surroundings) -> Any:
             f"got {model!r}, expected a simulated sample",
             remedy=name_remedy(model, SAMPLES),
         )
-    return SAMPLES[model](recipe, surroundings)
+    sample = SAMPLES[model](recipe, surroundings)
+    try:
+        if recipe.get("prior"):
+            done = recipe["prior"]
+            sample = aged(
+                sample,
+                current_ma_per_cm2=float(done["current_ma_per_cm2"]),
+                mah_per_cm2=done.get("mah_per_cm2"),
+            )
+        if recipe.get("probe"):
+            sample = ProbedPellet(sample, str(recipe["probe"]))
+    except SimulationError as error:
+        raise ProfileError(
+            "sample.simulate_as", str(error), remedy="change what is simulated"
+        ) from error
+    return sample
 
 
 def _llzo_cell(recipe: Mapping[str, Any], surroundings: Surroundings) -> LlzoCell:
@@ -66,10 +84,12 @@ def _llzo_cell(recipe: Mapping[str, Any], surroundings: Surroundings) -> LlzoCel
 
 
 def _void_interface(recipe: Mapping[str, Any], surroundings: Surroundings) -> VoidCell:
+    celsius = surroundings.temperature_celsius
     return VoidCell.from_preset(
         str(recipe["preset"]),
         seed=int(recipe["seed"]),
         stack_pressure_mpa=surroundings.stack_pressure_mpa,
+        **({} if celsius is None else {"temperature_celsius": celsius}),
     )
 
 

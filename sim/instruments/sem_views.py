@@ -62,8 +62,7 @@ class EdgeView:
         sample = self._world.sample
         if settings["method"] == "eds_line":
             depths_um = line_um(settings)
-            celsius = self._world.temperature_celsius
-            return _line(settings, sample.magnesium(depths_um, t_s, celsius), sample, frame_index)
+            return _line(settings, sample.magnesium(depths_um, t_s), sample, frame_index)
         face = sample.geometry(t_s)
         left_um = 0.5 * (face.window_um - settings["hfw_um"])
         voids = [

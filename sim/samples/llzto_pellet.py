@@ -156,6 +156,11 @@ class LlztoPellet:
         """When a dendrite bridged the electrolyte, s; None until `t_now_s` has reached it."""
         return self._course.short_time_s(t_now_s)
 
+    @property
+    def filament_ohm(self) -> float:
+        """Resistance of a dendrite from end to end, ohm."""
+        return self._parameters.filament_ohm
+
     def spallations(self, t_s: float) -> list[Spallation]:
         """Every crater at `t_s`, those under A first, each face's in the order of their birth."""
         _, state = self._course.state_at(t_s)

@@ -43,6 +43,7 @@ class VoidCell:
         preset: The metal and its cell.
         seed: Seed of the voids, their events and the filaments.
         stack_pressure_mpa: Stack pressure from the beginning, MPa; None for the preset's.
+        temperature_celsius: Temperature from the beginning, degree Celsius.
 
     Attributes:
         area_cm2: Electrode area, cm2.
@@ -53,7 +54,12 @@ class VoidCell:
     """
 
     def __init__(
-        self, preset: VoidPreset, *, seed: int = 0, stack_pressure_mpa: float | None = None
+        self,
+        preset: VoidPreset,
+        *,
+        seed: int = 0,
+        stack_pressure_mpa: float | None = None,
+        temperature_celsius: float = 25.0,
     ) -> None:
         self.seed = seed
         self._preset, self._p = preset, preset.parameters
@@ -62,17 +68,28 @@ class VoidCell:
             self._p.stack_pressure_mpa if stack_pressure_mpa is None else stack_pressure_mpa
         )
         self._course = Course(self._p, seed=seed, pressure_mpa=self._pressure_mpa)
+        self._temperatures: list[tuple[float, float]] = [(0.0, temperature_celsius)]
 
     @classmethod
     def from_preset(
-        cls, name: str, *, seed: int = 0, stack_pressure_mpa: float | None = None
+        cls,
+        name: str,
+        *,
+        seed: int = 0,
+        stack_pressure_mpa: float | None = None,
+        temperature_celsius: float = 25.0,
     ) -> VoidCell:
         """A cell of the paper by name.
 
         ``li_lpscl`` and ``limg_lpscl`` are the pellets of 12.7 mm, ``li_lpscl_operando`` and
         ``limg_lpscl_operando`` the cells of 3 x 3 mm under the microscope.
         """
-        return cls(find_preset(name), seed=seed, stack_pressure_mpa=stack_pressure_mpa)
+        return cls(
+            find_preset(name),
+            seed=seed,
+            stack_pressure_mpa=stack_pressure_mpa,
+            temperature_celsius=temperature_celsius,
+        )
 
     def apply_current(self, t_s: float, current_ma: float) -> None:
         """Force a current from `t_s` on, mA; > 0 strips the metal, 0 is open circuit.
@@ -99,6 +116,24 @@ class VoidCell:
         """
         checked = _checked_pressure(pressure_mpa)
         self._course.apply(t_s, self._course.drive._replace(pressure_mpa=checked))
+
+    def set_temperature(self, t_s: float, celsius: float) -> None:
+        """Change the temperature from `t_s` on, degree Celsius: magnesium diffuses faster.
+
+        Nothing else of the model depends on it.
+
+        Raises:
+            SimulationError: The time goes back, or it is not a temperature.
+        """
+        before_s = self._temperatures[-1][0]
+        if not (t_s >= before_s and math.isfinite(celsius) and celsius > -273.15):
+            raise SimulationError(
+                f"void_cell: temperature {celsius} C at {t_s} s after {before_s} s, expected one"
+                " above -273.15 C and ascending times (give degrees Celsius)"
+            )
+        if t_s == before_s:
+            self._temperatures.pop()
+        self._temperatures.append((t_s, celsius))
 
     def terminals(self, times_s: Floats) -> Terminals:
         """Noise-free voltage (V) and current (mA) at ascending times, s.
@@ -156,25 +191,19 @@ class VoidCell:
             short_ohm=None if self.short_time_s(t_s) is None else self._p.short_ohm,
         )
 
-    def magnesium(self, depths_um: Floats, t_s: float, temperature_celsius: float) -> Floats:
+    def magnesium(self, depths_um: Floats, t_s: float) -> Floats:
         """Atomic fraction of magnesium at `t_s` along a line from the electrolyte into the metal.
 
         Lithium plated since the metal was last stripped lies next to the electrolyte, and
-        magnesium diffuses into it from below at one temperature since that plating began.
+        magnesium diffuses into it from below since that plating began, the faster the warmer.
 
         Args:
             depths_um: Distance from the electrolyte, um, (n,); 0 beyond the metal.
             t_s: Time, s.
-            temperature_celsius: Temperature of the diffusion, degC.
         """
         begin_s, plated, stripped = self._course.plating(t_s)
-        time_s = t_s - begin_s
-        return metal_magnesium(
-            np.asarray(depths_um, dtype=np.float64),
-            Film(plated * UM_PER_MAH_PER_CM2, time_s, effective_cm2_per_s(temperature_celsius)),
-            stripped,
-            self._p,
-        )
+        film = Film(plated * UM_PER_MAH_PER_CM2, self._diffused_cm2(begin_s, t_s))
+        return metal_magnesium(np.asarray(depths_um, dtype=np.float64), film, stripped, self._p)
 
     def snapshot(self, t_s: float) -> dict[str, Any]:
         """The whole truth at `t_s`, for tests and for instruments that see inside; JSON-able.
@@ -219,6 +248,15 @@ class VoidCell:
             "parameters": describe_parameters(self._preset),
             "lattice_mah_per_cm2": LATTICE_MAH_PER_CM2,
         }
+
+    def _diffused_cm2(self, begin_s: float, end_s: float) -> float:
+        """Diffusivity of magnesium integrated over a time, cm2."""
+        ends_s = [*(t_s for t_s, _ in self._temperatures[1:]), math.inf]
+        return sum(
+            effective_cm2_per_s(celsius) * (min(until_s, end_s) - max(from_s, begin_s))
+            for (from_s, celsius), until_s in zip(self._temperatures, ends_s, strict=True)
+            if min(until_s, end_s) > max(from_s, begin_s)
+        )
 
     def _conduct(self, t_s: float) -> tuple[float, float]:
         """Voltage (V) and current (mA) of the terminals."""

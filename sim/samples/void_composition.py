@@ -109,13 +109,12 @@ class Film:
 
     Attributes:
         thickness_um: Its thickness, um; 0 where there is none.
-        time_s: How long magnesium has diffused into it, s.
-        diffusivity_cm2_per_s: Diffusivity of Mg, cm2/s.
+        diffused_cm2: Diffusivity of Mg integrated over the time of diffusion, cm2; at one
+            temperature their product. Nothing else of the time matters.
     """
 
     thickness_um: float
-    time_s: float
-    diffusivity_cm2_per_s: float
+    diffused_cm2: float
 
 
 def metal_magnesium(
@@ -139,10 +138,8 @@ def metal_magnesium(
     if rest_um <= 0.0 or not p.magnesium:
         return np.zeros(depths.shape)
     profile = stripped_magnesium(np.clip(below_um, 0.0, rest_um), stripped, p)
-    if film.thickness_um > 0.0 and film.time_s > 0.0:
-        profile *= film_magnesium(
-            -below_um, film.thickness_um, film.time_s, film.diffusivity_cm2_per_s
-        )
+    if film.thickness_um > 0.0 and film.diffused_cm2 > 0.0:
+        profile *= film_magnesium(-below_um, film.thickness_um, film.diffused_cm2, 1.0)
     return np.asarray(np.where((below_um <= rest_um) & (depths >= 0.0), profile, 0.0))
 
 
