@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import erf
+from scipy.special import erf, erfc, erfcx
 
 from sim.errors import SimulationError
 from sim.samples.constants import UM_PER_MAH_PER_CM2
@@ -67,10 +67,18 @@ def stripped_magnesium(depths_um: Floats, stripped_mah_per_cm2: float, p: VoidPa
             f"void_composition: depths {depths.min()} to {depths.max()} um, expected 0 to"
             f" {rest_um:.1f} um, the metal that is left (shorten the line)"
         )
+    uniform, peak = _stripped_parts(stripped_mah_per_cm2, p)
+    return np.asarray(uniform + peak * np.exp(-depths / p.magnesium_depth_um))
+
+
+def _stripped_parts(stripped_mah_per_cm2: float, p: VoidParameters) -> tuple[float, float]:
+    """Atomic fraction of Mg after stripping: the uniform part, and the excess at the interface."""
+    gone_um = UM_PER_MAH_PER_CM2 * stripped_mah_per_cm2
+    rest_um = p.metal_um - gone_um
     depth_um, near = p.magnesium_depth_um, p.magnesium_at_interface
     peak = gone_um * near / (depth_um * -math.expm1(-rest_um / depth_um))
     uniform = 1.0 + gone_um * (1.0 - near) / rest_um
-    return np.asarray(p.magnesium * (uniform + peak * np.exp(-depths / depth_um)))
+    return p.magnesium * uniform, p.magnesium * peak
 
 
 def film_magnesium(
@@ -122,8 +130,9 @@ def metal_magnesium(
 ) -> Floats:
     """Atomic fraction of Mg from the electrolyte through a plated film into the metal.
 
-    The film takes from the metal below what diffusion gives it; below the film the profile of
-    stripping is multiplied by what is left. Without a film it is `stripped_magnesium`.
+    The film begins without magnesium and takes it from the metal below, whose profile of
+    stripping spreads at the same time; nothing leaves at the electrolyte, and the metal is as good
+    as semi-infinite. Without a film nothing spreads: it is `stripped_magnesium`.
 
     Args:
         depths_um: Distance from the electrolyte, um, any shape; beyond the metal it is 0.
@@ -137,10 +146,25 @@ def metal_magnesium(
     below_um = depths - film.thickness_um
     if rest_um <= 0.0 or not p.magnesium:
         return np.zeros(depths.shape)
-    profile = stripped_magnesium(np.clip(below_um, 0.0, rest_um), stripped, p)
     if film.thickness_um > 0.0 and film.diffused_cm2 > 0.0:
-        profile *= film_magnesium(-below_um, film.thickness_um, film.diffused_cm2, 1.0)
+        uniform, peak = _stripped_parts(stripped, p)
+        profile = uniform * film_magnesium(-below_um, film.thickness_um, film.diffused_cm2, 1.0)
+        sigma_um = math.sqrt(2.0 * _UM2_PER_CM2 * film.diffused_cm2)
+        mirrored_um = -depths - film.thickness_um
+        for at_um in (below_um, mirrored_um):
+            profile += peak * _spread(at_um, p.magnesium_depth_um, sigma_um)
+    else:
+        profile = stripped_magnesium(np.clip(below_um, 0.0, rest_um), stripped, p)
     return np.asarray(np.where((below_um <= rest_um) & (depths >= 0.0), profile, 0.0))
+
+
+def _spread(at_um: Floats, decay_um: float, sigma_um: float) -> Floats:
+    """``exp(-x / decay)`` for x > 0 and 0 before, after Gaussian spreading by `sigma_um`."""
+    reduced = (sigma_um / decay_um - at_um / sigma_um) / math.sqrt(2.0)
+    inner = np.exp(-0.5 * (at_um / sigma_um) ** 2) * erfcx(np.maximum(reduced, 0.0))
+    with np.errstate(over="ignore"):
+        outer = np.exp(0.5 * (sigma_um / decay_um) ** 2 - at_um / decay_um) * erfc(reduced)
+    return np.asarray(0.5 * np.where(reduced > 0.0, inner, outer))
 
 
 def _length_um(time_s: float, diffusivity_cm2_per_s: float) -> float:
