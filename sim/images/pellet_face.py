@@ -80,15 +80,17 @@ class PelletImager:
             drift_um: Displacement of the object to the right and down, um.
         """
         grey = _texture(self._seed, self._matrix, self._pixel_um).copy()
+        inside, rim = np.zeros_like(grey), np.zeros_like(grey)
         x_um, y_um = self._axes(grey.shape, centre_um)
         for each in spallations:
             reach_um = 0.5 * each.diameter_um + _REACH_RIMS * RIM_UM
-            lines, columns = _near(y_um, each.y_um, reach_um), _near(x_um, each.x_um, reach_um)
-            r_um = np.hypot(x_um[columns] - each.x_um, y_um[lines, None] - each.y_um)
+            area = _near(y_um, each.y_um, reach_um), _near(x_um, each.x_um, reach_um)
+            r_um = np.hypot(x_um[area[1]] - each.x_um, y_um[area[0], None] - each.y_um)
             edge_um = 0.5 * each.diameter_um - r_um
-            inside = np.clip(edge_um / self._pixel_um + 0.5, 0.0, 1.0)
-            rim = RIM_GREY * np.exp(-0.5 * (edge_um / RIM_UM) ** 2)
-            grey[lines, columns] += inside * (CRATER_GREY - ELECTROLYTE_GREY) + rim
+            covered = np.clip(edge_um / self._pixel_um + 0.5, 0.0, 1.0)
+            inside[area] = np.maximum(inside[area], covered)  # where they overlap there is one
+            rim[area] = np.maximum(rim[area], np.exp(-0.5 * (edge_um / RIM_UM) ** 2))
+        grey += inside * (CRATER_GREY - ELECTROLYTE_GREY) + RIM_GREY * rim
         return seen(grey, self._matrix, self._pixel_um, drift_um)
 
     def frame(
