@@ -11,7 +11,6 @@ Frames are float32. Secondary electrons and induced current lie in one array in 
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import numpy.typing as npt
 
 from sim.clock import EPOCH_S
 from sim.errors import SimulationError
+from sim.faults.upsets import IMAGER_KINDS, Upsets
 from sim.instruments.bridge_protocol import CommandError, CommandSet, block, json_line
 from sim.instruments.sem_settings import (
     PUBLISHED_OPERANDO,
@@ -57,7 +57,6 @@ class Acquisition:
         number: Its number, from 1.
         settings: As read back when it began.
         start_s: When the first pixel was scanned.
-        black: Whether the detector sees nothing.
         ended_s: When it was aborted or failed; None otherwise.
         reason: Why it ended early; empty otherwise.
         failed: Whether the microscope, not its client, ended it.
@@ -68,7 +67,6 @@ class Acquisition:
     number: int
     settings: dict[str, Any]
     start_s: float
-    black: bool = False
     ended_s: float | None = None
     reason: str = ""
     failed: bool = False
@@ -84,6 +82,11 @@ class Acquisition:
     def stop_s(self) -> float:
         """When the scan ends, complete or not, s."""
         return self.end_s if self.ended_s is None else self.ended_s
+
+    def end(self, t_s: float, reason: str, *, failed: bool) -> None:
+        """End it early."""
+        self.ended_s, self.failed = t_s, failed
+        self.reason = f"acquisition {self.number}: {reason}"
 
     def dose_uc_per_cm2(self, t_s: float) -> float:
         """Dose until `t_s`, live scanning after the frame included where nothing blanks it."""
@@ -106,7 +109,12 @@ class SimulatedSem:
         serial: Third field of ``*IDN?``; begins with ``SIM-``.
         clock_offset_s: What the microscope's clock (Unix s) shows when the world begins.
         strict: Raise `sim.errors.UnknownCommand` at an undefined header.
+
+    Attributes:
+        upsets: Faults of its scans and frames.
     """
+
+    upset_kinds = IMAGER_KINDS
 
     def __init__(
         self,
@@ -123,8 +131,7 @@ class SimulatedSem:
         self._acquisition: Acquisition | None = None
         self._number = self._frames = 0
         self._dose_before = 0.0
-        self._black_frames = 0
-        self._busy_until_s = -math.inf
+        self.upsets = Upsets()
         self._now_s = 0.0
         self._image: tuple[int, Frame] | None = None
         self._commands = self._declare(serial, strict=strict)
@@ -155,28 +162,27 @@ class SimulatedSem:
             self._settle(self._world.catch_up())
             self._end(reason, failed=True)
 
-    def black(self, frames: int = 1) -> None:
-        """Let the next acquisitions see nothing, as with a blanked beam or a detector off."""
-        with self._world.lock:
-            self._black_frames = frames
-
-    def busy(self, duration_s: float) -> None:
-        """Let somebody else use the microscope from now on, s: nothing can begin meanwhile."""
-        with self._world.lock:
-            self._settle(self._world.catch_up())
-            self._busy_until_s = self._now_s + duration_s
-
     def _settle(self, t_s: float) -> None:
         """Look at the acquisition from `t_s`: number the frame of one that is complete."""
         self._now_s = t_s
         acquisition = self._acquisition
-        if acquisition is None or acquisition.ended_s is not None:
+        if acquisition is None or acquisition.ended_s is not None or acquisition.frame is not None:
             return
-        if acquisition.frame is None and t_s >= acquisition.end_s:
+        until_s = min(t_s, acquisition.end_s)
+        upset_s = self.upsets.first_within("abort", acquisition.start_s, until_s)
+        if upset_s is not None:
+            acquisition.end(upset_s, "aborted by a fault", failed=True)
+        elif t_s >= acquisition.end_s:
             acquisition.frame = self._frames
             self._frames += 1
 
     def _state(self) -> str:
+        state = self._own_state()
+        free = state in {"idle", "blanked"}
+        occupied = free and self.upsets.holds_at("occupied", self._now_s)
+        return "scanning" if occupied else state
+
+    def _own_state(self) -> str:
         acquisition = self._acquisition
         if acquisition is None:
             return "blanked"
@@ -187,9 +193,9 @@ class SimulatedSem:
         return "blanked" if acquisition.settings["blank_between_frames"] else "idle"
 
     def _refuse_busy(self, code: int) -> None:
-        if self._state() == "scanning":
+        if self._own_state() == "scanning":
             raise CommandError(code, f"acquisition {self._number} is scanning, expected none")
-        if self._now_s < self._busy_until_s:
+        if self._state() == "scanning":
             raise CommandError(code, "somebody else is using the microscope")
 
     def _configure(self, changes: dict[str, Any]) -> None:
@@ -205,8 +211,7 @@ class SimulatedSem:
         self._refuse_busy(-213)
         self._dose_before = self._dose_uc_per_cm2()
         self._number += 1
-        black, self._black_frames = self._black_frames > 0, max(self._black_frames - 1, 0)
-        self._acquisition = Acquisition(self._number, dict(self._settings), self._now_s, black)
+        self._acquisition = Acquisition(self._number, dict(self._settings), self._now_s)
 
     def _abort(self) -> None:
         """End what goes on; an error that the microscope reported is acknowledged."""
@@ -216,10 +221,8 @@ class SimulatedSem:
 
     def _end(self, reason: str, *, failed: bool) -> None:
         acquisition = self._acquisition
-        if acquisition is None or self._state() != "scanning":
-            return
-        acquisition.ended_s, acquisition.failed = self._now_s, failed
-        acquisition.reason = f"acquisition {acquisition.number}: {reason}"
+        if acquisition is not None and self._own_state() == "scanning":
+            acquisition.end(self._now_s, reason, failed=failed)
 
     def _status(self) -> dict[str, Any]:
         acquisition, state = self._acquisition, self._state()
@@ -268,13 +271,21 @@ class SimulatedSem:
     def _latest_image(self) -> Frame:
         acquisition, index = self._complete()
         if self._image is None or self._image[0] != index:
-            middle_s = 0.5 * (acquisition.start_s + acquisition.end_s)
-            if acquisition.black:
-                frame = np.zeros(shape(acquisition.settings), dtype=np.float32)
-            else:
-                frame = self._view.take(acquisition.settings, middle_s, index)
+            frame = self._seen(acquisition, index)
             self._image = index, np.ascontiguousarray(frame, dtype="<f4")
         return self._image[1]
+
+    def _seen(self, acquisition: Acquisition, index: int) -> Frame:
+        """The frame as the faults at its end leave it: black, or drifted."""
+        settings, end_s = acquisition.settings, acquisition.end_s
+        if self.upsets.holds_at("black", end_s):
+            return np.zeros(shape(settings), dtype=np.float32)
+        stage_um = zip(settings["stage_um"], self.upsets.drift_um(end_s), strict=True)
+        drifted = {**settings, "stage_um": [place - drift for place, drift in stage_um]}
+        try:
+            return self._view.take(drifted, 0.5 * (acquisition.start_s + end_s), index)
+        except SimulationError as error:
+            raise CommandError(-230, str(error)) from error
 
     def _header(self) -> dict[str, Any]:
         acquisition, index = self._complete()

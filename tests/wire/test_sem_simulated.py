@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sim.clock import EPOCH_S
 from sim.errors import SimulationError, UnknownCommand
+from sim.faults.upsets import Upset
 from sim.instruments.sem import SimulatedSem
 from sim.instruments.sem_settings import shape
 from sim.world import World
@@ -26,14 +27,17 @@ class Flat:
     """A view whose frames hold the moment and the number that they were asked for."""
 
     def __init__(self) -> None:
-        self.taken = []
+        self.taken, self.stages, self.lost = [], [], False
 
     def check(self, settings):
         if settings["hfw_um"] > 1000:
             raise SimulationError("SEM: nothing so far away (come nearer)")
 
     def take(self, settings, t_s, frame_index):
+        if self.lost:
+            raise SimulationError("SEM: lost")
         self.taken.append((t_s, frame_index))
+        self.stages.append(settings["stage_um"])
         frame = np.full(shape(settings), t_s, np.float32)
         frame.flat[0] = frame_index
         return frame
@@ -113,9 +117,10 @@ def test_nothing_begins_while_it_scans_or_somebody_else_uses_it(bench):
     assert bench.say("SYST:ERR?").startswith('-213,"Init ignored;acquisition 1 is scanning')
     assert bench.configure(hfw_um=20.0).startswith("-221")
     bench.now_s = 10.0
-    bench.sem.busy(60.0)
+    bench.sem.upsets.add(Upset("occupied", 10.0, 70.0))
     bench.say("ACQ:ARM")
     assert "somebody else" in bench.say("SYST:ERR?")
+    assert bench.status()["state"] == "scanning"
     bench.now_s = 70.0
     bench.take()
     assert bench.status()["outcome"] == "complete"
@@ -147,7 +152,7 @@ def test_an_aborted_frame_is_none(bench):
 
 
 def test_black_frames_are_black_and_counted(bench):
-    bench.sem.black(2)
+    bench.sem.upsets.add(Upset("black", 0.0, 2.5 * FRAME_S))
     peaks = []
     for _ in range(3):
         bench.take()
@@ -155,6 +160,21 @@ def test_black_frames_are_black_and_counted(bench):
     assert peaks[:2] == [0.0, 0.0]
     assert peaks[2] > 0.0
     assert bench.header()["frame"] == 2
+
+
+def test_a_fault_ends_a_scan_and_moves_the_image(bench):
+    bench.sem.upsets.add(Upset("abort", 0.5 * FRAME_S, FRAME_S))
+    bench.take()
+    assert bench.status()["error"] == "acquisition 1: aborted by a fault"
+    bench.say("ACQ:ABOR")
+    bench.sem.upsets.add(Upset("drift", 100.0, 7300.0, x_um_per_h=3.0, y_um_per_h=-1.0))
+    bench.now_s = 3700.0 - FRAME_S
+    bench.take()
+    assert bench.image()[1] == pytest.approx(3700.0 - 0.5 * FRAME_S)
+    assert bench.view.stages == [[pytest.approx(-3.0), pytest.approx(1.0)]]
+    bench.view.lost = True
+    bench.take()
+    assert bench.say("ACQ:IMAG:HEAD?").startswith('!-230,"Data corrupt or stale;SEM: lost')
 
 
 def test_the_dose_is_current_times_time_over_area(bench):
