@@ -122,7 +122,7 @@ def test_the_alloys_contact_lasts_to_three_and_a_half(tmp_path):
     cell = VoidCell.from_preset("limg_lpscl_operando", seed=15, stack_pressure_mpa=0.2)
     cell.apply_current(60.0, RATE * AREA_CM2)
     charge = np.asarray(ran.events["sem_charge_end_mah"]) / AREA_CM2
-    assert charge[:7] == pytest.approx(np.arange(7) * 0.5, abs=1e-3)
+    assert charge[:7] == pytest.approx(np.arange(7) * 0.5, abs=0.005)  # a record apart
     for index, frame in enumerate(ran.frames[:]):
         truth = cell.geometry(ran.began_s(index) + 0.5 * FRAME_S)
         voids_agree(frame, truth, merged=1)
