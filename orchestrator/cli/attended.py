@@ -57,6 +57,8 @@ def watched(
     ) as bench:
         for fault in bench.laboratory.faults if bench.laboratory is not None else ():
             out.line(f"injected fault: {fault}")
+        for text in experiment.warnings():
+            out.line(f"warning: {text}")
         attended = sys.stdin.isatty()
         bench.RE.attended = attended
         with ExitStack() as stack:

@@ -22,6 +22,7 @@ from orchestrator.experiment.lowering import lower, protocol_findings
 from orchestrator.experiment.metadata import Metadata
 from orchestrator.experiment.protocol import Protocol
 from orchestrator.experiment.sample import Environment, Sample
+from orchestrator.experiment.sem_settings import SemSettings, sem_warnings
 from orchestrator.inputs.fields import Choice, Text, problem
 from orchestrator.inputs.models import StrictModel
 from orchestrator.inputs.problems import Finding
@@ -126,6 +127,15 @@ class Experiment(StrictModel):
             ),
         )
         return bench_findings(request, profile)
+
+    def warnings(self) -> list[str]:
+        """What is allowed and probably not meant, each with its place and what to do."""
+        return [
+            f"images.{index}.settings: {text}"
+            for index, one in enumerate(self.images)
+            if isinstance(one.settings, SemSettings)
+            for text in sem_warnings(one.settings)
+        ]
 
     def to_document(self) -> dict[str, Any]:
         """The whole file, normalised and JSON-able; `Experiment.model_validate` reads it back."""
