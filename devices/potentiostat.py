@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -13,30 +10,15 @@ from ophyd import Component as Cpt
 from ophyd import Device, Kind
 from ophyd.status import Status
 
-from devices.cell_records import COLUMNS, Records, joined
-from devices.charge import ChargeCounter
-from devices.clock import Clock, Handle
-from devices.errors import InstrumentFault, LimitError, LinkError, NotReachedError
-from devices.roles import CellLimits, Page, PotentiostatBackend, Program, ProgramState
+from devices.cell_limits import check_sweep, check_within
+from devices.cell_records import COLUMNS, CellLog, Records
+from devices.cell_runner import CellRunner, Phase
+from devices.clock import Clock
+from devices.errors import InstrumentFault
+from devices.impedance import ImpedanceSpectra
+from devices.roles import CellLimits, PotentiostatBackend, Sweep
 from devices.signals import ReadbackSignal
 from devices.technique import Technique
-
-log = logging.getLogger(__name__)
-
-_RETRY_S = 1.0
-_RETRIES = 3
-_LATE_END_POLL_S = 0.2
-_LATE_END_S = 60.0
-
-
-class Phase(StrEnum):
-    """Where the device stands with its step."""
-
-    IDLE = "idle"
-    PREPARED = "prepared"
-    RUNNING = "running"
-    PAUSED = "paused"
-    ENDED = "ended"
 
 
 class Potentiostat(Device):
@@ -48,6 +30,11 @@ class Potentiostat(Device):
     `stop` at any moment leaves the cell off, verified by read-back. `pause` switches the cell off
     and remembers the rest of the step; `resume` does with it what the technique says.
 
+    Spectra come from `eis` (`devices.impedance`). One that is asked for while a step runs ends
+    the step's program on the instrument, which is loaded again with the spectrum before the rest
+    of the step: the sweep's time and charge count towards the step. One that finds no step, or
+    too little of it left, is taken of the open cell.
+
     Args:
         prefix: Not used; ophyd passes it.
         name: Name of the device in documents.
@@ -57,6 +44,9 @@ class Potentiostat(Device):
         poll_period_s: Longest time between polls, s; bounds how late a condition is seen.
         resource: The instrument's address, for the documents' `source`.
         **kwargs: As for `ophyd.Device`.
+
+    Attributes:
+        eis: The spectra that it takes; an ophyd device of its own.
     """
 
     voltage_v = Cpt(ReadbackSignal, value=np.nan, units="V", precision=6, kind=Kind.hinted)
@@ -89,17 +79,13 @@ class Potentiostat(Device):
         self.clock, self.resource = clock, resource
         super().__init__(prefix, name=name, **kwargs)
         self._backend, self._limits = backend, limits
-        self._charge = ChargeCounter()
-        self._listeners: list[Callable[[Records], None]] = []
-        self._waiting: list[Records] = []
-        self._phase = Phase.IDLE
-        self._technique: Technique | None = None
-        self._program: Program | None = None
-        self._began_s = self._last_record_s = self._ran_s = 0.0
-        self._polls = 0
+        self._log = CellLog()
+        self.eis = ImpedanceSpectra(
+            name=f"{name}_eis", clock=clock, wanted=self._spectrum_wanted, resource=resource
+        )
+        self._runner = CellRunner(self, clock, backend, self._log, self.eis)
+        self._runner.poll_period_s = poll_period_s
         self._done = _finished(self)
-        self._timer: Handle | None = None
-        self._misses = 0
         self.poll_period_s.update(poll_period_s)
         for field in ("max_voltage_v", "min_voltage_v", "max_current_ma", "min_current_ma"):
             getattr(self, field).update(getattr(limits, field))
@@ -110,35 +96,54 @@ class Potentiostat(Device):
         volts, amps = self.voltage_v.get(), self.current_ma.get()
         cell = "cell on" if self.energised else "cell off"
         measured = "nothing measured" if volts != volts else f"{volts:.4g} V, {amps:.4g} mA"
-        charge = f"{self._charge.net_mah:.4g} mAh"
-        return f"<{type(self).__name__} {self.name}: {self._phase}, {cell}, {measured}, {charge}>"
+        charge = f"{self._log.charge.net_mah:.4g} mAh"
+        phase = self._runner.phase
+        return f"<{type(self).__name__} {self.name}: {phase}, {cell}, {measured}, {charge}>"
 
-    # --- Stageable, Preparable, Flyable ---
+    # --- what it is and knows ---
 
     @property
     def energised(self) -> bool:
         """Whether the cell is, or may be, driven by this device."""
-        return self._phase is Phase.RUNNING
+        return self._runner.run is not None
 
     @property
     def simulated(self) -> bool:
         """Whether the instrument says of itself that it is simulated."""
         return self._backend.identity().simulated
 
+    @property
+    def counts_charge(self) -> bool:
+        """Whether the instrument has a charge counter of its own."""
+        return self._backend.capabilities().counter
+
+    @property
+    def closure_error(self) -> float | None:
+        """Net charge of the records less that of the instrument's own counter, of the throughput.
+
+        None where the instrument has no counter, or nothing has flowed.
+        """
+        charge = self._log.charge
+        if not (self.counts_charge and charge.throughput_mah):
+            return None
+        return (charge.net_mah - self._runner.counted_mah) / charge.throughput_mah
+
+    # --- Stageable, Preparable, Flyable ---
+
     def stage(self) -> list[object]:
-        """Begin a run: the cell must be off, and charge counts from zero."""
-        if self._backend.output_on():
+        """Begin a run: the cell must be off, and charge and spectra count from zero."""
+        if self.energised or self._backend.output_on():
             self.stop()
-        self._charge.reset()
-        self._waiting.clear()
-        self._phase = Phase.IDLE
+        self._runner.reset()
         self._publish_charge()
+        self.eis.stage()
         staged: list[object] = super().stage()
         return staged
 
     def unstage(self) -> list[object]:
         """End a run: the cell is off."""
         self.stop(success=True)
+        self.eis.unstage()
         unstaged: list[object] = super().unstage()
         return unstaged
 
@@ -147,19 +152,17 @@ class Potentiostat(Device):
 
         Raises:
             LimitError: The step or its limits lie outside what the bench allows.
+            InstrumentFault: Another step runs, or a spectrum is being taken.
         """
-        if self._phase in (Phase.RUNNING, Phase.PAUSED):
-            if technique is self._technique:
+        if self._runner.phase in (Phase.RUNNING, Phase.PAUSED):
+            if technique is self._runner.technique:
                 return _finished(self)
             raise InstrumentFault(
                 self.name, "asked to prepare while a step runs", remedy="stop it first"
             )
-        self._check_limits(technique.limits)
-        program = technique.program()
-        self._backend.load(program)
-        self._technique, self._program = technique, program
+        check_within(technique.limits, self._limits, who=self.name)
+        self._runner.prepare(technique)
         self._done = Status(obj=self, timeout=None)
-        self._phase = Phase.PREPARED
         self.step_index.update(technique.step_index)
         self.cycle.update(technique.cycle)
         self.end_reason.update("")
@@ -167,9 +170,9 @@ class Potentiostat(Device):
 
     def kickoff(self) -> Status:
         """Energise the cell and run the prepared step; asked again, does nothing."""
-        if self._phase is Phase.PREPARED:
-            self._start()
-        elif self._phase is Phase.IDLE:
+        if self._runner.phase is Phase.PREPARED:
+            self._runner.kickoff()
+        elif self._runner.phase is Phase.IDLE:
             raise InstrumentFault(self.name, "kickoff without a step", remedy="prepare one first")
         return _finished(self)
 
@@ -186,39 +189,19 @@ class Potentiostat(Device):
 
     def collect_pages(self) -> Iterator[dict[str, Any]]:
         """Everything read since the last collection, as one page; nothing if there is nothing."""
-        records, self._waiting = self._waiting, []
-        if not records:
-            return
-        stamps, columns = joined(records)
-        data = {getattr(self, key).name: values.tolist() for key, values in columns.items()}
-        yield {"data": data, "timestamps": dict.fromkeys(data, stamps), "time": stamps}
+        for stamps, columns in self._log.take_page():
+            data = {getattr(self, key).name: values.tolist() for key, values in columns.items()}
+            yield {"data": data, "timestamps": dict.fromkeys(data, stamps), "time": stamps}
 
     # --- Pausable, Stoppable ---
 
     def pause(self) -> None:
-        """Switch the cell off and remember the rest of the step."""
-        if self._phase is not Phase.RUNNING:
-            return
-        self._end_on_instrument()
-        if self._phase is Phase.RUNNING:
-            self._phase = Phase.PAUSED
+        """Switch the cell off and remember the rest of the step, and spectra not yet taken."""
+        self._runner.pause()
 
     def resume(self) -> None:
         """Go on with the rest of the step, begin it again or drop it, as the technique says."""
-        if self._phase is not Phase.PAUSED or self._technique is None or self._program is None:
-            return
-        policy = self._technique.on_pause
-        remaining_s = self._program.duration_s - self._ran_s
-        if policy == "restart":
-            self._program, remaining_s = self._technique.program(), 1.0
-        elif policy == "continue":
-            self._program = replace(self._program, duration_s=max(remaining_s, 0.0))
-        if policy == "drop" or remaining_s <= 0.0:
-            self._end("time" if remaining_s <= 0.0 else "stopped")
-            return
-        self._phase = Phase.PREPARED
-        self._backend.load(self._program)
-        self._start()
+        self._runner.resume()
 
     def stop(self, *, success: bool = False) -> None:
         """End whatever runs and leave the cell off, verified by read-back; idempotent.
@@ -226,154 +209,64 @@ class Potentiostat(Device):
         Raises:
             InstrumentFault: The output does not read back as off.
         """
-        running = self._phase in (Phase.RUNNING, Phase.PAUSED)
-        self._end_on_instrument()
-        if running and self._phase in (Phase.RUNNING, Phase.PAUSED):
-            self._end("stopped")
+        self._runner.stop()
         super().stop(success=success)
 
     def callback_failed(self, error: BaseException) -> None:
         """Fail the step because its poll raised (called by the clock)."""
-        self._cancel_timer()
+        self._runner.failed(error)
         if not self._done.done:
             self._done.set_exception(error)
 
-    # --- for conditions and images ---
+    # --- for conditions, images and spectra ---
 
     def subscribe_records(self, listener: Callable[[Records], None]) -> Callable[[], None]:
         """Show every batch of new records to `listener`; returns how to end that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+        return self._log.subscribe(listener)
 
     def charge_at(self, t_s: float) -> tuple[float, float]:
         """Net and throughput charge since the run began, mAh, at experiment time `t_s`."""
-        if self._phase is Phase.RUNNING and t_s > self._last_record_s:
+        run = self._runner.run
+        if run is not None and t_s > run.began_s + run.ran_s:
             self.poll()
-        return self._charge.at(t_s)
+        return self._log.charge.at(t_s)
 
     def poll(self) -> None:
         """Read what the instrument recorded since the last time."""
-        if self._phase is Phase.RUNNING:
-            self._take(self._backend.poll())
+        self._runner.poll()
 
-    # --- inside ---
+    def check_spectrum(self, sweep: Sweep, limits: CellLimits) -> None:
+        """See that a spectrum can be taken.
 
-    def _check_limits(self, limits: CellLimits) -> None:
-        outside = [
-            f"{name} {getattr(limits, name):g} (bench {getattr(self._limits, name):g})"
-            for name, sign in (
-                ("max_voltage_v", 1),
-                ("min_voltage_v", -1),
-                ("max_current_ma", 1),
-                ("min_current_ma", -1),
-            )
-            if sign * (getattr(limits, name) - getattr(self._limits, name)) > 0
-        ]
-        if outside:
-            raise LimitError(
-                self.name,
-                f"the experiment's limits exceed the bench's: {', '.join(outside)}",
-                remedy="lower the protocol's safety block or use another bench",
-            )
+        Raises:
+            LimitError: The instrument takes none, or not with these frequencies; the amplitude
+                or the limits lie outside what is allowed.
+        """
+        check_within(limits, self._limits, who=self.name)
+        check_sweep(sweep, limits, self._backend.capabilities(), who=self.name)
 
-    def _start(self) -> None:
-        self._backend.start()
-        self._began_s = self._last_record_s = self.clock.time()
-        self._ran_s = 0.0
-        self._polls, self._misses = 0, 0
-        self._charge.break_()
-        self._phase = Phase.RUNNING
-        self.cell_on.update(1)
-        self._schedule()
+    def spectrum_dropped(self) -> None:
+        """A spectrum was asked for and is not wanted any more."""
+        self._runner.spectrum_dropped()
 
-    def _schedule(self) -> None:
-        """Poll at fixed times after the start, and exactly when the step should end."""
-        assert self._program is not None  # noqa: S101 - invariant of a running step
-        self._polls += 1
-        elapsed_s = self.clock.time() - self._began_s
-        next_s = min(self._polls * self.poll_period_s.get(), self._program.duration_s)
-        if next_s <= elapsed_s:
-            late_s = elapsed_s - self._program.duration_s
-            if late_s > _LATE_END_S:
-                raise NotReachedError(
-                    self.name,
-                    f"the step should have ended {late_s:.0f} s ago and still runs",
-                    remedy="check the instrument's trigger model and clock",
-                )
-            next_s = elapsed_s + _LATE_END_POLL_S
-        self._timer = self.clock.call_later(next_s - elapsed_s, self._tick, owner=self)
+    def _spectrum_wanted(self) -> None:
+        self._runner.spectrum_wanted()
 
-    def _tick(self) -> None:
-        try:
-            self.poll()
-        except LinkError as error:
-            self._misses += 1
-            log.warning("%s: poll %d of %d failed: %s", self.name, self._misses, _RETRIES, error)
-            if self._misses >= _RETRIES:
-                raise
-            self._timer = self.clock.call_later(_RETRY_S, self._tick, owner=self)
-            return
-        self._misses = 0
-        if self._phase is Phase.RUNNING:
-            self._schedule()
+    # --- what the runner shows ---
 
-    def _take(self, page: Page) -> None:
-        """Store a page, tell the listeners, and end the step if the instrument has."""
-        if len(page.elapsed_s):
-            self._store(page)
-        if self._technique and abs(self._charge.net_mah) > self._technique.max_capacity_mah:
-            self._end_on_instrument(reason="limit")
-        if page.state is ProgramState.FINISHED and self._phase is Phase.RUNNING:
-            if page.output_on:
-                raise InstrumentFault(
-                    self.name, "the step ended with the output on", remedy="switch it off by hand"
-                )
-            self._end(page.reason or "fault")
-
-    def _store(self, page: Page) -> None:
-        assert self._technique is not None  # noqa: S101 - records come from a step
-        t_s = self._began_s + page.elapsed_s
-        net, through = self._charge.add(t_s, page.current_ma)
-        self._last_record_s, self._ran_s = float(t_s[-1]), float(page.elapsed_s[-1])
-        records = Records(
-            t_s,
-            page.voltage_v,
-            page.current_ma,
-            net,
-            through,
-            self._technique.step_index,
-            self._technique.cycle,
-        )
-        self._waiting.append(records)
-        self.voltage_v.update(float(page.voltage_v[-1]), timestamp=self._last_record_s)
-        self.current_ma.update(float(page.current_ma[-1]), timestamp=self._last_record_s)
+    def show_records(self, records: Records) -> None:
+        """Update the readings to the newest record."""
+        t_s = float(records.t_s[-1])
+        self.voltage_v.update(float(records.voltage_v[-1]), timestamp=t_s)
+        self.current_ma.update(float(records.current_ma[-1]), timestamp=t_s)
         self._publish_charge()
-        for listener in list(self._listeners):
-            listener(records)
 
-    def _publish_charge(self) -> None:
-        self.charge_mah.update(self._charge.net_mah)
-        self.throughput_mah.update(self._charge.throughput_mah)
+    def show_cell(self, *, on: bool) -> None:
+        """Say whether the cell is connected."""
+        self.cell_on.update(int(on))
 
-    def _end_on_instrument(self, reason: str = "") -> None:
-        """Stop the program, keep its last records, leave the cell off."""
-        self._cancel_timer()
-        page = self._backend.stop()
-        self.cell_on.update(0)
-        if self._phase is Phase.RUNNING:
-            if len(page.elapsed_s):
-                self._store(page)
-            self._charge.break_()
-            if reason:
-                self._end(reason)
-            elif page.reason not in ("", "stopped"):
-                self._end(page.reason)  # it had ended by itself before it was stopped
-
-    def _end(self, reason: str) -> None:
-        self._cancel_timer()
-        self._charge.break_()
-        self._phase = Phase.ENDED
-        self.cell_on.update(0)
+    def show_end(self, reason: str) -> None:
+        """Say that the step has ended, and why."""
         self.end_reason.update(reason)
         if self._done.done:
             return
@@ -384,10 +277,9 @@ class Potentiostat(Device):
         else:
             self._done.set_finished()
 
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _publish_charge(self) -> None:
+        self.charge_mah.update(self._log.charge.net_mah)
+        self.throughput_mah.update(self._log.charge.throughput_mah)
 
 
 def _finished(device: Device) -> Status:

@@ -9,15 +9,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from aurora_unicycler import ConstantCurrent, ConstantVoltage, OpenCircuitVoltage
+from aurora_unicycler import (
+    ConstantCurrent,
+    ConstantVoltage,
+    ImpedanceSpectroscopy,
+    OpenCircuitVoltage,
+    VoltageScan,
+)
 
 from devices.errors import LimitError
-from devices.roles import CellLimits, Program
+from devices.roles import CellLimits, Program, Sweep
 
 OnPause = Literal["continue", "restart", "drop"]
 """What happens to the rest of a step after a pause."""
 
-CellStep: TypeAlias = ConstantCurrent | ConstantVoltage | OpenCircuitVoltage
+CellStep: TypeAlias = (
+    ConstantCurrent | ConstantVoltage | OpenCircuitVoltage | VoltageScan | ImpedanceSpectroscopy
+)
 
 _LONGEST_STEP_S = 30 * 86_400.0
 """A step that ends by voltage or current alone still ends: no program is without an end, s."""
@@ -53,8 +61,18 @@ class Technique:
             LimitError: The setpoint lies outside the limits.
         """
         step = self.step
-        duration_s = step.until_time_s or _LONGEST_STEP_S
-        common = Program("rest", 0.0, duration_s, self.period_s, self.limits)
+        common = Program("rest", 0.0, _LONGEST_STEP_S, self.period_s, self.limits)
+        if isinstance(step, VoltageScan):
+            return self._scan(step, common)
+        if isinstance(step, ImpedanceSpectroscopy):
+            if step.drift_correction:
+                raise LimitError(
+                    f"step {self.step_index}",
+                    "got drift_correction, which no instrument here does",
+                    remedy="leave it out",
+                )
+            return spectrum_program(sweep_of(step), common)
+        common = replace(common, duration_s=step.until_time_s or _LONGEST_STEP_S)
         if isinstance(step, OpenCircuitVoltage):
             return common
         if isinstance(step, ConstantVoltage):
@@ -72,6 +90,18 @@ class Technique:
             common, mode="current", setpoint=step.current_mA, end_voltage_v=step.until_voltage_V
         )
 
+    def _scan(self, step: VoltageScan, common: Program) -> Program:
+        for voltage_v in (step.start_voltage_V, step.end_voltage_V):
+            self._check("voltage", voltage_v, "V")
+        height_v = abs(step.end_voltage_V - step.start_voltage_V)
+        return replace(
+            common,
+            mode="scan",
+            setpoint=step.start_voltage_V,
+            scan_to_v=step.end_voltage_V,
+            duration_s=height_v / step.scan_rate_mV_per_s * 1e3,
+        )
+
     def _check(self, what: Literal["current", "voltage"], value: float, unit: str) -> None:
         low, high = (
             (self.limits.min_current_ma, self.limits.max_current_ma)
@@ -84,3 +114,50 @@ class Technique:
                 f"{what} {value:g} {unit} is outside the limits {low:g} to {high:g} {unit}",
                 remedy="change the step, or the protocol's safety block if the cell allows it",
             )
+
+
+def sweep_of(step: ImpedanceSpectroscopy) -> Sweep:
+    """Frequencies and amplitude of a spectrum."""
+    galvano = step.amplitude_mA is not None
+    return Sweep(
+        quantity="current" if galvano else "voltage",
+        amplitude=float((step.amplitude_mA if galvano else step.amplitude_V) or 0.0),
+        start_hz=step.start_frequency_Hz,
+        end_hz=step.end_frequency_Hz,
+        points_per_decade=step.points_per_decade,
+        cycles=step.measures_per_point,
+    )
+
+
+def spectrum_program(sweep: Sweep, common: Program) -> Program:
+    """A spectrum of the cell at rest: about no current, or about its open-circuit voltage.
+
+    Args:
+        sweep: Frequencies and amplitude.
+        common: Limits and time between records.
+    """
+    return replace(
+        common,
+        mode="impedance",
+        setpoint=0.0,
+        duration_s=sweep.duration_s,
+        sweep=sweep,
+        at_open_circuit=sweep.quantity == "voltage",
+    )
+
+
+def remainder(program: Program, ran_s: float) -> Program | None:
+    """What is left of a program that ran for a while; None if nothing is.
+
+    A spectrum is taken from its beginning again: half of one is none.
+    """
+    left_s = program.duration_s - ran_s
+    if program.mode == "impedance":
+        return program
+    if left_s <= 0.0:
+        return None
+    if program.mode == "scan" and program.scan_to_v is not None:
+        passed = ran_s / program.duration_s
+        reached_v = program.setpoint + passed * (program.scan_to_v - program.setpoint)
+        return replace(program, setpoint=reached_v, duration_s=left_s)
+    return replace(program, duration_s=left_s)

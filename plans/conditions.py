@@ -49,13 +49,14 @@ class ResistanceDrop:
     """The cell's resistance |V/I| falls below a part of its own recent value.
 
     Only records with current count, and not those within `settle_s` of the current's onset or
-    reversal, where a real cell's capacitance still charges. The recent value is the median over
-    the last `memory` batches that did not fall.
+    reversal or of the cell's connection, where a real cell's capacitance still charges. The recent
+    value is the median over the last `memory` batches that did not fall.
 
     Args:
         ratio: Part of the recent resistance below which a record counts as fallen.
         confirm: Number of consecutive fallen records that meet the criterion.
-        settle_s: Time after onset or reversal of the current that is not looked at, s.
+        settle_s: Time after onset or reversal of the current, or after the cell was connected, that
+            is not looked at, s.
         min_current_ma: Records with less current than this tell nothing, mA.
         memory: Number of batches whose medians make the recent value.
         name: What the drop means, for the text.
@@ -82,6 +83,7 @@ class ResistanceDrop:
 
     def update(self, records: Records) -> Met | None:
         """Look at new records; see `Criterion.update`."""
+        self._onset_s = max(self._onset_s, records.connected_s)
         return self.look(records.t_s, records.voltage_v, records.current_ma)
 
     def look(self, t_s: Floats, voltage_v: Floats, current_ma: Floats) -> Met | None:

@@ -1,4 +1,7 @@
-"""Images beside a running cell: when one is due, and one attempt after another."""
+"""Images and spectra beside a running cell: when one is due, one attempt after another.
+
+A frame is whatever a device delivers at a trigger: an image, a micrograph, a spectrum.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import bluesky.plan_stubs as bps
+from bluesky import Msg
 from bluesky.utils import MsgGenerator
 from ophyd.status import Status
 
@@ -21,6 +25,9 @@ log = logging.getLogger(__name__)
 
 Moment = Literal["start", "step_start", "step_end", "cycle_end", "end"]
 
+SPECTRA = "eis"
+"""Stream of the potentiostat's spectra, one row per frequency."""
+
 _GIVE_UP_AFTER = 3
 _LAST_FRAME_EXTRA_S = 3600.0
 
@@ -32,7 +39,8 @@ class Capture:
     Exactly one of the five ways is used.
 
     Attributes:
-        device: An image device (stage, trigger, read).
+        device: An image device (stage, trigger, read), or a series of spectra (trigger), whose
+            attribute `collects` is the device from which its rows are collected.
         back_to_back: One frame after another.
         every_s: One frame each so many seconds, on a fixed schedule.
         every_mah: One frame each time so much charge has been moved in either direction, mAh.
@@ -48,6 +56,11 @@ class Capture:
     at: tuple[Moment, ...] = ()
     on: Condition | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def collects(self) -> Any:
+        """The device whose pages hold what was taken; None where each frame is an event."""
+        return getattr(self.device, "collects", None)
 
 
 class Track:
@@ -74,7 +87,9 @@ class Track:
         self.status: Status | None = None
         self.running = False
         self.awaited: Status | None = None
+        self._collects = capture.collects
         self._failures = 0
+        self._remarked = False
         self._next_s: float | None = None
         self._next_mah = 0.0
         self._watch = capture.on
@@ -106,6 +121,11 @@ class Track:
             yield from self._met()
         elif self._is_due(now_s):
             yield from self._trigger()
+
+    def settle(self) -> MsgGenerator[None]:
+        """A step is about to begin: what occupies the potentiostat is finished first."""
+        if self.running and self._collects is not None:
+            yield from self._wait()
 
     def waits_for(self) -> list[Status | None]:
         """Statuses whose end gives this track something to do."""
@@ -207,6 +227,17 @@ class Track:
                 yield from note(self._event, "imaging_ended", text)
             return
         self._failures = 0
+        if self._collects is not None:
+            yield from self._store_rows()
+            return
         yield from bps.create(name=self.device.name)
         yield from bps.read(self.device)
         yield from bps.save()
+
+    def _store_rows(self) -> MsgGenerator[None]:
+        """Write what the device collected; the first remark on it becomes an event."""
+        yield Msg("collect", self._collects, name=SPECTRA, return_payload=False)
+        remark = str((yield from bps.rd(self.device.quality, default_value="ok")))
+        if remark != "ok" and not self._remarked:
+            self._remarked = True
+            yield from note(self._event, "spectrum_quality", f"{self.device.name}: {remark}")

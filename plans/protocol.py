@@ -8,6 +8,7 @@ from typing import Any
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
+from aurora_unicycler import ImpedanceSpectroscopy
 from bluesky import Msg
 from bluesky.utils import MsgGenerator
 from ophyd.status import Status
@@ -18,7 +19,7 @@ from devices.potentiostat import Potentiostat
 from devices.roles import CellLimits
 from devices.technique import OnPause, Technique
 from plans.conditions import Condition
-from plans.imaging import Capture, Track
+from plans.imaging import SPECTRA, Capture, Track
 from plans.schedule import Position, walk
 from plans.stubs import is_done, note, wait_any
 
@@ -61,6 +62,12 @@ class _Progress:
     flush_at_s: float = 0.0
 
     @property
+    def takes_spectra(self) -> bool:
+        """Whether anything asks for spectra: a series, or a step."""
+        steps = any(isinstance(step, ImpedanceSpectroscopy) for step in self.cycling.method)
+        return steps or any(track.capture.collects is not None for track in self.tracks)
+
+    @property
     def now_s(self) -> float:
         return float(self.cycling.potentiostat.clock.time())
 
@@ -75,17 +82,17 @@ def run_protocol(
     captures: Sequence[Capture] = (),
     conditions: Sequence[Condition] = (),
 ) -> MsgGenerator[str]:
-    """Run a method on a cell with images beside it, until it ends or a condition is met.
+    """Run a method on a cell with images and spectra beside it, to its end or a condition.
 
     The run must be open and the devices staged. Steps, frames and conditions are waited for
-    together; records become pages of the stream ``echem`` at most `journal_every_s` apart, and
-    each frame an event of its device's stream. On every way out the cell is off and its last
-    records are in the stream. May be paused at any message: nothing is repeated, since the caller
-    runs it with ``rewindable`` False.
+    together; records become pages of the stream ``echem`` at most `journal_every_s` apart, each
+    frame an event of its device's stream, each spectrum rows of the stream ``eis``. On every way
+    out the cell is off and its last records are in the stream. May be paused at any message:
+    nothing is repeated, since the caller runs it with ``rewindable`` False.
 
     Args:
         cycling: What is done to the cell.
-        captures: Images to take meanwhile.
+        captures: Images and spectra to take meanwhile.
         conditions: End the protocol when met; fresh ones, for this run only.
 
     Returns:
@@ -97,6 +104,8 @@ def run_protocol(
     tracks = [Track(c, pstat, event, attempts[id(c.device)]) for c in captures]
     progress = _Progress(cycling, conditions, tracks, event)
     yield from bps.declare_stream(pstat, name=ECHEM, collect=True)
+    if progress.takes_spectra:
+        yield from bps.declare_stream(pstat.eis, name=SPECTRA, collect=True)
     reason = yield from bpp.finalize_wrapper(_cycle(progress), _leave_off(progress))
     for track in sorted(tracks, key=lambda track: not track.running):
         yield from track.finish(cut_short=reason not in ("completed", "limit"))
@@ -129,18 +138,22 @@ def _run_steps(progress: _Progress) -> MsgGenerator[str]:
         if former is not None and position.cycle != former.cycle:
             yield from _moment(progress, "cycle_end")
         yield from _moment(progress, "step_start")
+        yield from _settle(progress)
         reason = yield from _run_step(progress, position)
         if reason is not None:
             return reason
         yield from _moment(progress, "step_end")
         former = position
     yield from _moment(progress, "cycle_end")
+    yield from _settle(progress)
     yield from note(progress.event, "completed", "every step of the method has run")
     return "completed"
 
 
 def _run_step(progress: _Progress, position: Position) -> MsgGenerator[str | None]:
     """Run one step to its end; returns a reason if the protocol must end with it."""
+    if progress.met() is not None:  # while the cell was at rest between steps
+        return (yield from _note_condition(progress))
     cycling = progress.cycling
     pstat = cycling.potentiostat
     technique = Technique(
@@ -166,6 +179,8 @@ def _run_step(progress: _Progress, position: Position) -> MsgGenerator[str | Non
         text = f"a limit was exceeded at {volts:.4g} V, {amps:.4g} mA"
         yield from note(progress.event, "limit", text, volts)
         return "limit"
+    if isinstance(position.step, ImpedanceSpectroscopy):
+        yield from _collect_spectra(progress)
     return None
 
 
@@ -187,6 +202,19 @@ def _serve(progress: _Progress, ended: Status | None) -> MsgGenerator[None]:
 def _collect(progress: _Progress) -> MsgGenerator[None]:
     progress.flush_at_s = progress.now_s + progress.cycling.journal_every_s
     yield Msg("collect", progress.cycling.potentiostat, name=ECHEM, return_payload=False)
+    yield from _collect_spectra(progress)
+
+
+def _collect_spectra(progress: _Progress) -> MsgGenerator[None]:
+    if progress.takes_spectra:
+        spectra = progress.cycling.potentiostat.eis
+        yield Msg("collect", spectra, name=SPECTRA, return_payload=False)
+
+
+def _settle(progress: _Progress) -> MsgGenerator[None]:
+    """Spectra of the open cell are taken before anything else drives it."""
+    for track in progress.tracks:
+        yield from track.settle()
 
 
 def _note_condition(progress: _Progress) -> MsgGenerator[str]:

@@ -25,14 +25,16 @@ def run_with_images(
 
     Args:
         cycling: What is done to the cell.
-        captures: Images to take meanwhile.
+        captures: Images and spectra to take meanwhile; the potentiostat stages its spectra.
         conditions: End the run when met.
         md: Metadata of the start document.
 
     Returns:
         The stop reason, which is also the `reason` of the stop document.
     """
-    images = {id(capture.device): capture for capture in captures}  # series may share a device
+    images = {  # series may share a device; spectra belong to the potentiostat
+        id(capture.device): capture for capture in captures if capture.collects is None
+    }
     devices = [cycling.potentiostat, *(capture.device for capture in images.values())]
 
     def inner() -> MsgGenerator[str]:

@@ -9,12 +9,22 @@ from typing import Any
 from aurora_unicycler import (
     ConstantCurrent,
     ConstantVoltage,
+    ImpedanceSpectroscopy,
     Loop,
     OpenCircuitVoltage,
     Tag,
+    VoltageScan,
 )
 
-RUNNABLE = (ConstantCurrent, ConstantVoltage, OpenCircuitVoltage)
+from devices.technique import sweep_of
+
+RUNNABLE = (
+    ConstantCurrent,
+    ConstantVoltage,
+    OpenCircuitVoltage,
+    VoltageScan,
+    ImpedanceSpectroscopy,
+)
 """Steps that `Position` can name; others are refused before anything is energised."""
 
 
@@ -61,7 +71,7 @@ def walk(method: Sequence[Any]) -> Iterator[Position]:
         elif not isinstance(step, Tag):
             raise TypeError(
                 f"step {index}: {type(step).__name__} cannot be run by this plan "
-                "(use constant_current, constant_voltage or open_circuit_voltage)"
+                "(use a step of aurora-unicycler that moves or measures the cell)"
             )
         index += 1
 
@@ -90,5 +100,15 @@ def longest_duration_s(method: Sequence[Any]) -> float:
             start_s = before[_target(step, tags)]
             total_s = start_s + (total_s - start_s) * step.cycle_count
         elif isinstance(step, RUNNABLE):
-            total_s += step.until_time_s or float("inf")
+            total_s += step_duration_s(step)
     return total_s
+
+
+def step_duration_s(step: Any) -> float:
+    """Time that a step takes if nothing ends it before, s; infinite where it has no end in time."""
+    if isinstance(step, VoltageScan):
+        height_v = abs(step.end_voltage_V - step.start_voltage_V)
+        return float(height_v / step.scan_rate_mV_per_s * 1e3)
+    if isinstance(step, ImpedanceSpectroscopy):
+        return sweep_of(step).duration_s
+    return float(step.until_time_s or float("inf"))

@@ -37,7 +37,7 @@ from devices.drivers.keithley_2450_status import (
     parse_status,
     parse_trigger,
 )
-from devices.errors import IdentityError, InstrumentFault, LinkError
+from devices.errors import IdentityError, InstrumentFault, LimitError, LinkError
 from devices.link import Link
 from devices.link_numbers import GarbledReplyError
 from devices.roles import (
@@ -97,14 +97,20 @@ class Keithley2450Backend:
         """What a 2450 can do in its 20 V range."""
         return CAPABILITIES
 
-    def load(self, program: Program) -> None:
+    def load(self, program: Program, *linked: Program) -> None:
         """Check and program a technique; nothing is energised.
 
         Raises:
-            LimitError: It lies outside the limits; nothing was written.
+            LimitError: It lies outside the limits, or is one that a 2450 does not have; nothing
+                was written.
             InstrumentFault: A program runs, or the instrument refuses or misreads a setting.
             LinkError: The link failed.
         """
+        if linked or program.mode not in CAPABILITIES.modes:
+            what = "linked programs" if linked else f"mode {program.mode}"
+            raise LimitError(
+                self._link.who, f"got {what}, which a 2450 does not run", remedy="use one that can"
+            )
         compiled = compile_program(program, who=self._link.who, remote_sense=self._remote_sense)
         status = self._look()
         if status.trigger.running or status.output_on:

@@ -89,10 +89,11 @@ class NoiseStream:
     Args:
         seed: Seed of the world.
         program: Number of the program; each has numbers of its own.
+        stream: Number of the stream; each kind of instrument has one.
     """
 
-    def __init__(self, seed: int, program: int) -> None:
-        self._key = (seed, _NOISE_STREAM, program)
+    def __init__(self, seed: int, program: int, *, stream: int = _NOISE_STREAM) -> None:
+        self._key = (seed, stream, program)
         self._number = -1
         self._block: Floats = np.empty((0, 2))
 

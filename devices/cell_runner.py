@@ -1,0 +1,351 @@
+"""Runs the programs of one step after another on a potentiostat, with spectra between or within.
+
+What `devices.potentiostat.Potentiostat` shows to bluesky, this does to the instrument: it starts
+and polls programs, ends them for a pause or a spectrum, knows what is left of the step, and leaves
+the cell off on every way out. It knows no documents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+
+from devices.cell_records import CellLog, Records
+from devices.cell_run import CellRun, SpectrumRequest, free_spectrum, with_spectrum
+from devices.clock import Clock, Owner
+from devices.errors import InstrumentFault, LimitError
+from devices.impedance import ImpedanceSpectra
+from devices.polling import Poller
+from devices.roles import Page, PotentiostatBackend, Program, ProgramState
+from devices.technique import Technique, remainder
+
+_BY_ITSELF = frozenset({"time", "end_voltage", "end_current"})
+"""Reasons after which a spectrum that waits may still be taken."""
+
+
+class Phase(StrEnum):
+    """Where a step stands."""
+
+    IDLE = "idle"
+    PREPARED = "prepared"
+    RUNNING = "running"
+    PAUSED = "paused"
+    ENDED = "ended"
+
+
+class Face(Owner, Protocol):
+    """What shows the work to others; the clock's callbacks belong to it."""
+
+    def show_records(self, records: Records) -> None:
+        """New records were read."""
+        ...
+
+    def show_cell(self, *, on: bool) -> None:
+        """The cell was connected, or is open."""
+        ...
+
+    def show_end(self, reason: str) -> None:
+        """The step has ended."""
+        ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a step stands in its method; -1 before the first."""
+
+    step_index: int = -1
+    cycle: int = 0
+
+
+class CellRunner:
+    """The work of a potentiostat.
+
+    Args:
+        face: What shows it.
+        clock: The experiment's clock.
+        backend: The instrument behind its driver.
+        log: Where records go.
+        eis: Who asks for spectra, and keeps them.
+
+    Attributes:
+        phase: Where the step stands.
+        run: What is loaded and runs; None while the cell is off.
+        poll_period_s: Longest time between polls, s.
+        counted_mah: Net charge since the run began by the instrument's own counter, mAh.
+    """
+
+    def __init__(
+        self,
+        face: Face,
+        clock: Clock,
+        backend: PotentiostatBackend,
+        log: CellLog,
+        eis: ImpedanceSpectra,
+    ) -> None:
+        self._face, self._clock, self._backend = face, clock, backend
+        self._log, self._eis = log, eis
+        self._poller = Poller(face, clock, self._look)
+        self.phase, self.run = Phase.IDLE, None
+        self.poll_period_s = 30.0
+        self.counted_mah = 0.0
+        self._technique: Technique | None = None
+        self._left: Program | None = None
+        self._place = Place()
+        self._last = (np.nan, np.nan)
+        self._on_hold = False
+
+    run: CellRun | None
+
+    @property
+    def technique(self) -> Technique | None:
+        """The step that was prepared last."""
+        return self._technique
+
+    def reset(self) -> None:
+        """A run of the experiment begins; nothing runs on the instrument."""
+        self.phase, self._left, self._technique = Phase.IDLE, None, None
+        self._place, self._on_hold, self.counted_mah = Place(), False, 0.0
+        self._log.reset()
+
+    def prepare(self, technique: Technique) -> None:
+        """Load a step; nothing is energised.
+
+        Raises:
+            LimitError: The instrument refuses it.
+            InstrumentFault: A spectrum is being taken.
+        """
+        if self.run is not None:
+            raise InstrumentFault(
+                self._face.name, "asked to prepare during a spectrum", remedy="wait for its end"
+            )
+        program = technique.program()
+        self._backend.load(program)
+        self._technique, self._left = technique, program
+        self._place = Place(technique.step_index, technique.cycle)
+        self.phase = Phase.PREPARED
+
+    def kickoff(self) -> None:
+        """Energise the cell and run the prepared step."""
+        if self._left is not None:
+            self._start(CellRun((self._left,), self._clock.time()))
+            self.phase = Phase.RUNNING
+            self._later()
+
+    def pause(self) -> None:
+        """Switch the cell off; remember the rest of the step, and spectra not yet taken."""
+        self._on_hold = True
+        if self.run is not None:
+            self.end_program()
+            if self.phase is Phase.RUNNING:
+                self.phase = Phase.PAUSED
+
+    def resume(self) -> None:
+        """Go on with the rest of the step, begin it again or drop it, as the technique says."""
+        self._on_hold = False
+        if self.phase is not Phase.PAUSED or self._technique is None:
+            self._later()
+            return
+        policy = self._technique.on_pause
+        if policy == "restart":
+            self._left = self._technique.program()
+        if policy == "drop" and self._left is not None:
+            self._end("stopped")
+        else:
+            self._go_on()
+
+    def stop(self) -> None:
+        """End whatever runs and leave the cell off, verified by read-back; idempotent.
+
+        Raises:
+            InstrumentFault: The output does not read back as off.
+        """
+        self._on_hold = False
+        self._eis.drop_all("the cell was switched off")
+        running = self.phase in (Phase.RUNNING, Phase.PAUSED)
+        self.end_program()
+        if running and self.phase in (Phase.RUNNING, Phase.PAUSED):
+            self._end("stopped")
+
+    def failed(self, error: BaseException) -> None:
+        """A callback failed: nothing is polled any more; the engine switches off."""
+        self._poller.cancel()
+        self._eis.drop_all(f"the potentiostat failed: {error}")
+
+    def poll(self) -> None:
+        """Read what the instrument recorded since the last time."""
+        if self.run is not None:
+            self._take(self._backend.poll())
+
+    def end_program(self, reason: str = "") -> None:
+        """Stop the program, keep its last records and what is left of it, leave the cell off."""
+        self._poller.cancel()
+        run, page = self.run, self._backend.stop()
+        self._face.show_cell(on=False)
+        if run is None:
+            return
+        self._store(run, page)
+        self._keep_spectrum(run, page)
+        self._ran(run)
+        if self.phase is not Phase.RUNNING:
+            return
+        if reason:
+            self._end(reason)
+        elif page.reason not in ("", "stopped"):
+            self._end(page.reason)  # it had ended by itself before it was stopped
+
+    # --- spectra --------------------------------------------------------------------------------
+
+    def spectrum_wanted(self) -> None:
+        """A spectrum was asked for, or its turn has come: take it if that can be now."""
+        request = self._eis.next
+        if request is None or self._on_hold or self._sweeping:
+            return
+        if self.phase is Phase.RUNNING:
+            self._interrupt_for(request)
+        elif self.phase in (Phase.IDLE, Phase.ENDED) and self.run is None:
+            program = free_spectrum(request)
+            if self._loaded(request, program):
+                self._start(CellRun((program,), self._clock.time(), request))
+
+    def spectrum_dropped(self) -> None:
+        """Nobody waits for a spectrum any more: the open cell is not driven for it."""
+        run = self.run
+        forgotten = run is not None and run.request not in (None, self._eis.next)
+        if forgotten and self.phase is not Phase.RUNNING:
+            self.end_program()
+            self._later()
+
+    @property
+    def _sweeping(self) -> bool:
+        """Whether a spectrum is being taken."""
+        return self.run is not None and self.run.sweep is not None and not self.run.stored
+
+    def _interrupt_for(self, request: SpectrumRequest) -> None:
+        """End the step's program and load it again behind the spectrum, if that fits in."""
+        self.poll()
+        run, left = self.run, self._left
+        if run is None or left is None or self.phase is not Phase.RUNNING:
+            return
+        rest = remainder(left, self._clock.time() - run.began_s)
+        if rest is None or with_spectrum(rest, request, self._last) is None:
+            return  # it waits for the end of the step
+        self.end_program()
+        if self.phase is Phase.RUNNING:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Run what is left of the step, behind the spectrum that is wanted if it fits in."""
+        left, request = self._left, self._eis.next
+        if left is None:
+            self._end("time")
+            return
+        pair = None if request is None else with_spectrum(left, request, self._last)
+        run = CellRun((left,), self._clock.time())
+        if pair is not None and self._loaded(request, *pair):
+            run = CellRun(pair, self._clock.time(), request)
+        else:
+            self._backend.load(left)
+        self._start(run)
+        self.phase = Phase.RUNNING
+        self._later()
+
+    def _loaded(self, request: SpectrumRequest | None, *programs: Program) -> bool:
+        """Load a spectrum; an instrument that refuses it fails the spectrum, not the step."""
+        try:
+            self._backend.load(*programs)
+        except LimitError as error:
+            self._eis.drop(request, str(error), error)
+            return False
+        return True
+
+    def _later(self) -> None:
+        """Look for a spectrum that waits, once what goes on now is done."""
+        if self._eis.next is not None and not self._on_hold:
+            self._clock.call_later(0.0, self.spectrum_wanted, owner=self._face)
+
+    def _keep_spectrum(self, run: CellRun, page: Page) -> None:
+        """Keep a spectrum that is whole; one that the instrument ended early is none."""
+        if run.sweep is None or run.stored:
+            return
+        points = run.points()
+        if points is not None:
+            run.stored = True
+            if run.request in (None, self._eis.next):
+                charge = self._log.charge
+                self._eis.store(points, run.began_s, lambda t_s: charge.at(t_s)[0], run.request)
+            self._later()
+        elif page.reason not in ("", "stopped"):
+            self._eis.drop(run.request, f"ended early: {page.reason}")
+
+    # --- programs -------------------------------------------------------------------------------
+
+    def _start(self, run: CellRun) -> None:
+        """Start what was loaded."""
+        self._backend.start()
+        run.began_s = self._clock.time()
+        self.run = run
+        self._log.charge.break_()
+        self._face.show_cell(on=True)
+        marks = (run.programs[0].duration_s,) if run.request is not None else ()
+        self._poller.begin(self.poll_period_s, run.duration_s, marks)
+
+    def _look(self) -> bool:
+        """Poll; whether the program goes on."""
+        self.poll()
+        return self.run is not None
+
+    def _take(self, page: Page) -> None:
+        """Store a page, and end the step if the instrument has."""
+        run = self.run
+        assert run is not None  # noqa: S101 - only a running program is polled
+        self._store(run, page)
+        if self.run is not run:
+            return  # who saw the records has stopped it
+        self._keep_spectrum(run, page)
+        technique = self._technique if self.phase is Phase.RUNNING else None
+        if technique and abs(self._log.charge.net_mah) > technique.max_capacity_mah:
+            self.end_program(reason="limit")
+        if page.state is ProgramState.FINISHED and self.run is run:
+            if page.output_on:
+                raise InstrumentFault(
+                    self._face.name,
+                    "the step ended with the output on",
+                    remedy="switch it off by hand",
+                )
+            self._ran(run)
+            if self.phase is Phase.RUNNING:
+                self._end(page.reason or "fault")
+            else:
+                self._later()
+
+    def _store(self, run: CellRun, page: Page) -> None:
+        run.take(page)
+        if not len(page.elapsed_s):
+            return
+        columns = (run.began_s + page.elapsed_s, page.current_ma, page.voltage_v)
+        place = (self._place.step_index, self._place.cycle)
+        self._last = float(page.current_ma[-1]), float(page.voltage_v[-1])
+        records = self._log.add(columns, place, run.began_s)
+        self._face.show_records(records)
+        self._log.tell(records)
+
+    def _ran(self, run: CellRun) -> None:
+        """A program is over: what is left of the step, and what its counter showed."""
+        self._poller.cancel()
+        self.run = None
+        self._log.charge.break_()
+        self.counted_mah += float(np.nan_to_num(run.counter_mah))
+        self._face.show_cell(on=False)
+        if self._left is not None and self.phase is Phase.RUNNING:
+            self._left = remainder(self._left, run.ran_s)
+
+    def _end(self, reason: str) -> None:
+        """The step is over, whatever the reason."""
+        self.phase, self._left = Phase.ENDED, None
+        if reason not in _BY_ITSELF:
+            self._eis.drop_all(f"the step ended: {reason}")
+        self._face.show_end(reason)
+        self._later()
