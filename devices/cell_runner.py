@@ -94,7 +94,7 @@ class CellRunner:
         self._technique: Technique | None = None
         self._left: Program | None = None
         self._place = Place()
-        self._last = (np.nan, np.nan)
+        self._last, self._last_s = (np.nan, np.nan), -np.inf
         self._on_hold = False
 
     run: CellRun | None
@@ -199,7 +199,15 @@ class CellRunner:
     # --- spectra --------------------------------------------------------------------------------
 
     def spectrum_wanted(self) -> None:
-        """A spectrum was asked for, or its turn has come: take it if that can be now."""
+        """A spectrum was asked for; it is begun on the clock.
+
+        Whoever asks may survive a failure (an image does): one that comes while the step is
+        interrupted must end the run instead, and an exception on the clock does.
+        """
+        self._later()
+
+    def _next_spectrum(self) -> None:
+        """Take the spectrum whose turn has come, if that can be now."""
         request = self._eis.next
         if request is None or self._on_hold or self._sweeping:
             return
@@ -264,7 +272,7 @@ class CellRunner:
     def _later(self) -> None:
         """Look for a spectrum that waits, once what goes on now is done."""
         if self._eis.next is not None and not self._on_hold:
-            self._clock.call_later(0.0, self.spectrum_wanted, owner=self._face)
+            self._clock.call_later(0.0, self._next_spectrum, owner=self._face)
 
     def _keep_spectrum(self, run: CellRun, page: Page) -> None:
         """Keep a spectrum that is whole; one that the instrument ended early is none."""
@@ -325,7 +333,10 @@ class CellRunner:
         run.take(page)
         if not len(page.elapsed_s):
             return
-        columns = (run.began_s + page.elapsed_s, page.current_ma, page.voltage_v)
+        # the sum of two times may be rounded to before the record that came last
+        t_s = np.maximum(run.began_s + page.elapsed_s, self._last_s)
+        columns = (t_s, page.current_ma, page.voltage_v)
+        self._last_s = float(t_s[-1])
         place = (self._place.step_index, self._place.cycle)
         self._last = float(page.current_ma[-1]), float(page.voltage_v[-1])
         records = self._log.add(columns, place, run.began_s)

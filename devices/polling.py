@@ -14,6 +14,8 @@ _RETRY_S = 1.0
 _RETRIES = 3
 _LATE_END_POLL_S = 0.2
 _LATE_END_S = 60.0
+_SAME_S = 1e-6
+"""A moment this near has come: the clock's own steps are 0.24 us (Unix time as a float)."""
 
 
 class Poller:
@@ -60,9 +62,9 @@ class Poller:
         """Multiples of the period count from the start: a late poll does not shift the next."""
         elapsed_s = self._clock.time() - self._began_s
         self._polls = max(self._polls + 1, int(elapsed_s / self._period_s + 1e-9))
-        self._marks = [mark for mark in self._marks if mark > elapsed_s]
+        self._marks = [mark for mark in self._marks if mark > elapsed_s + _SAME_S]
         next_s = min(self._polls * self._period_s, self._duration_s, *self._marks[:1])
-        if next_s <= elapsed_s:
+        if next_s <= elapsed_s + _SAME_S:
             late_s = elapsed_s - self._duration_s
             if late_s > _LATE_END_S:
                 raise NotReachedError(

@@ -11,6 +11,7 @@ from devices.clock import Clock
 from devices.drivers.agilent_33500 import TtlTrigger
 from devices.drivers.console_bridge import BridgeMriConsole
 from devices.drivers.keithley_2450_backend import Keithley2450Backend
+from devices.drivers.potentiostat_bridge import BridgePotentiostat
 from devices.drivers.sem_bridge import BridgeMicroscope
 from devices.link import Link
 from devices.mri import MriScanner
@@ -23,6 +24,7 @@ from orchestrator.profile.models import BenchProfile, MriEntry, PotentiostatEntr
 
 DRIVERS: Mapping[str, Callable[..., Any]] = {
     "keithley_2450": Keithley2450Backend,
+    "potentiostat_bridge": BridgePotentiostat,
     "console_bridge": BridgeMriConsole,
     "sem_bridge": BridgeMicroscope,
     "agilent_33500": TtlTrigger,

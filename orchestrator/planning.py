@@ -7,13 +7,15 @@ from typing import Any
 
 from bluesky.utils import MsgGenerator
 
+from devices.impedance import SpectrumSeries
 from devices.potentiostat import Potentiostat
 from devices.roles import CellLimits
+from devices.technique import sweep_of
 from orchestrator.bench import Bench
 from orchestrator.errors import ExperimentError
 from orchestrator.experiment import Experiment
 from orchestrator.experiment.conditions import Condition as ConditionModel
-from orchestrator.experiment.imaging import ImageSeries
+from orchestrator.experiment.lowering import lower_spectrum
 from plans.conditions import CRITERIA, Condition, condition
 from plans.imaging import Capture
 from plans.protocol import Cycling
@@ -38,61 +40,79 @@ def experiment_plan(
 
     Raises:
         ExperimentError: The file asks for something that no plan does yet.
+        LimitError: The potentiostat cannot take the spectra that are asked for.
     """
     _check_can_be_carried_out(experiment)
     profile, devices = bench.profile, bench.devices
     potentiostat = devices[experiment.device_of("potentiostat")]
     protocol = experiment.lower()
     safety = experiment.protocol.safety
+    limits = CellLimits(
+        min_voltage_v=safety.min_voltage_V,
+        max_voltage_v=safety.max_voltage_V,
+        min_current_ma=safety.min_current_mA,
+        max_current_ma=safety.max_current_mA,
+    )
     cycling = Cycling(
         potentiostat=potentiostat,
         method=list(protocol.method),
         period_s=experiment.protocol.record.time_s,
-        limits=CellLimits(
-            min_voltage_v=safety.min_voltage_V,
-            max_voltage_v=safety.max_voltage_V,
-            min_current_ma=safety.min_current_mA,
-            max_current_ma=safety.max_current_mA,
-        ),
+        limits=limits,
         max_capacity_mah=safety.max_capacity_mAh,
         journal_every_s=profile.journal_period_s,
     )
     area_cm2 = experiment.sample.area_cm2
-    captures = [
-        _capture(series, devices[series.device], potentiostat, area_cm2)
+    images = [
+        _capture(
+            series.when,
+            devices[series.device],
+            potentiostat,
+            area_cm2,
+            series.settings.model_dump(mode="json", exclude_none=True),
+        )
         for series in experiment.images
     ]
+    spectra = []
+    for number, asked in enumerate(experiment.spectra):
+        sweep = sweep_of(lower_spectrum(asked.settings, experiment.sample))
+        taken = SpectrumSeries(potentiostat, sweep, limits=limits, number=number)
+        spectra.append(_capture(asked.when, taken, potentiostat, area_cm2))
+    captures = [*images, *spectra]
     conditions = [_condition(one, potentiostat, area_cm2) for one in experiment.stop_when]
     return run_with_images(cycling, captures, conditions, md=md)
 
 
 def _check_can_be_carried_out(experiment: Experiment) -> None:
     """Refuse what a driver of another distribution would allow and no plan does yet."""
-    wanted = [*experiment.stop_when, *(getattr(one.when, "on", None) for one in experiment.images)]
+    moments = [one.when for one in experiment.images] + [one.when for one in experiment.spectra]
+    wanted = [*experiment.stop_when, *(getattr(when, "on", None) for when in moments)]
     unknown = sorted({one.name for one in wanted if one is not None} - set(CRITERIA))
-    if experiment.spectra or unknown:
-        what = f"the conditions {', '.join(unknown)}" if unknown else "spectra"
+    if unknown:
         raise ExperimentError(
             experiment.experiment,
-            f"asks for {what}, which no plan carries out yet",
-            remedy="leave it out",
+            f"asks for the conditions {', '.join(unknown)}, which no plan carries out yet",
+            remedy="leave them out",
         )
 
 
 def _capture(
-    series: ImageSeries, device: Any, potentiostat: Potentiostat, area_cm2: float
+    when: Any,
+    device: Any,
+    potentiostat: Potentiostat,
+    area_cm2: float,
+    settings: Mapping[str, Any] | None = None,
 ) -> Capture:
-    when = series.when.model_dump()
-    per_cm2 = when.get("every_mah_per_cm2")
-    on = getattr(series.when, "on", None)
+    asked = when.model_dump()
+    per_cm2 = asked.get("every_mah_per_cm2")
+    on = getattr(when, "on", None)
     return Capture(
         device=device,
-        back_to_back=bool(when.get("back_to_back")),
-        every_s=when.get("every_s"),
+        back_to_back=bool(asked.get("back_to_back")),
+        every_s=asked.get("every_s"),
         every_mah=None if per_cm2 is None else per_cm2 * area_cm2,
-        at=tuple(when.get("at", ())),
+        at=tuple(asked.get("at", ())),
         on=None if on is None else _condition(on, potentiostat, area_cm2),
-        settings=series.settings.model_dump(mode="json", exclude_none=True),
+        settings=settings or {},
     )
 
 

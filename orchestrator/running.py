@@ -13,6 +13,7 @@ from bluesky.utils import RunEngineInterrupted
 
 from devices.clock import monotonic
 from devices.errors import InstrumentFault
+from devices.potentiostat import Potentiostat
 from orchestrator.bench import Bench
 from orchestrator.estimate import check_disk
 from orchestrator.experiment import Experiment
@@ -51,8 +52,8 @@ class RunResult:
         frames: Frames by device.
         charge_mah: Net charge A -> B, mAh.
         throughput_mah: Charge in both directions, mAh.
-        closure_error: Relative difference between the integrated charge and the instrument's own
-            counter; None where it has none.
+        closure_error: Net charge integrated from the records less that of the instrument's own
+            counter, relative to the throughput; None where there is none.
         closure_reason: Why `closure_error` is None.
         simulated: By device.
         data: The data directory.
@@ -145,6 +146,7 @@ def _carry_out(decision: Decision, bench: Bench) -> None:
 
 def _result(bench: Bench, stop: Mapping[str, Any], wall_s: float) -> RunResult:
     live = bench.live.snapshot()
+    closure_error, closure_reason = _closure(bench)
     exit_status = str(stop["exit_status"])
     reason = str(stop.get("reason") or "stopped")  # a person's stop gives none
     return RunResult(
@@ -158,8 +160,17 @@ def _result(bench: Bench, stop: Mapping[str, Any], wall_s: float) -> RunResult:
         frames=dict(live.frames or {}),
         charge_mah=live.charge_mah,
         throughput_mah=live.throughput_mah,
-        closure_error=None,
-        closure_reason="the potentiostat has no charge counter of its own",
+        closure_error=closure_error,
+        closure_reason=closure_reason,
         simulated=bench.simulated,
         data=str(bench.data.resolve()),
     )
+
+
+def _closure(bench: Bench) -> tuple[float | None, str]:
+    """The closure error of the charge, or why there is none."""
+    cells = [device for device in bench.devices.values() if isinstance(device, Potentiostat)]
+    if not cells or not cells[0].counts_charge:
+        return None, "the potentiostat has no charge counter of its own"
+    error = cells[0].closure_error
+    return error, "" if error is not None else "no charge has flowed"

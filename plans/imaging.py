@@ -134,6 +134,8 @@ class Track:
 
     def due_in_s(self, now_s: float) -> float:
         """Time to the next scheduled frame, s; infinite where none is scheduled by time."""
+        if self.capture.back_to_back and not (self.running or self.given_up):
+            return 0.0
         return float("inf") if self._next_s is None else max(0.0, self._next_s - now_s)
 
     def finish(self, *, cut_short: bool) -> MsgGenerator[None]:

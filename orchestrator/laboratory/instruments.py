@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.errors import ProfileError
 from sim.instruments.agilent_33500 import SimulatedAgilent33500
+from sim.instruments.bridge_potentiostat import SimulatedPotentiostat
 from sim.instruments.keithley_2450 import Keithley2450 as SimulatedKeithley2450
 from sim.instruments.mri_acquirers import pellet_acquirers
 from sim.instruments.mri_console import SimulatedMriConsole
@@ -64,6 +65,15 @@ def _agilent_33500(place: Place) -> Any:
     )
 
 
+def _potentiostat(place: Place) -> Any:
+    return SimulatedPotentiostat(
+        place.world,
+        serial=place.serial,
+        clock_offset_s=place.epoch_s,
+        strict=place.strict,
+    )
+
+
 def _mri_console(place: Place) -> Any:
     sample = place.world.sample
     if not hasattr(sample, "mean_layers_umol_per_cm2"):
@@ -101,6 +111,7 @@ def _sem(place: Place) -> Any:
 
 INSTRUMENTS: Mapping[str, Callable[[Place], Any]] = {
     "keithley_2450": _keithley_2450,
+    "potentiostat_bridge": _potentiostat,
     "agilent_33500": _agilent_33500,
     "console_bridge": _mri_console,
     "sem_bridge": _sem,

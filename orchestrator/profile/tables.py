@@ -99,6 +99,14 @@ _DRIVERS = (
             "voltage_scan": "its driver runs no sweeps yet",
         },
     ),
+    Driver(
+        "potentiostat_bridge",
+        role="potentiostat",
+        steps=frozenset({
+            "tag", "loop", "open_circuit_voltage", "constant_current", "constant_voltage",
+            "voltage_scan", "impedance_spectroscopy",
+        }),
+    ),
     Driver("console_bridge", role="mri_console"),
     Driver("sem_bridge", role="microscope"),
     Driver("agilent_33500", role="trigger"),

@@ -82,6 +82,7 @@ class SimulatedPotentiostat:
         self._program: Program | None = None
         self._run: ProgramRun | None = None
         self._programs = self._spectra = 0
+        self._done_s = 0.0
         self._commands = self._declare(serial, strict=strict)
         world.add(self)
 
@@ -109,6 +110,12 @@ class SimulatedPotentiostat:
         if self._run is not None and self._run.running:
             self._run.advance(t_s)
             self._spectra = self._run.spectra
+            self._done_s = max(self._done_s, t_s, self._run.done_s)
+
+    @property
+    def _now_s(self) -> float:
+        """The present, but not before what was done with its own time a moment early."""
+        return max(self._world.now(), self._done_s)
 
     # --- commands -------------------------------------------------------------------------------
 
@@ -130,26 +137,26 @@ class SimulatedPotentiostat:
         self._run = ProgramRun(
             self._world.sample,
             self._program,
-            self._world.now(),
+            self._now_s,
             noise=NoiseStream(self._world.seed, self._programs, stream=_NOISE_STREAM),
             noise_factor=self._noise_factor,
             seed=self._world.seed,
             spectra=self._spectra,
         )
-        self._run.advance(self._world.now())  # the first record is there at once
-        self._spectra = self._run.spectra
+        self.advance(self._now_s)  # the first record is there at once
 
     def _stop(self) -> None:
         """End the program; without one the cell is open already."""
         if self._run is not None:
-            self._run.stop(self._world.now())
+            self._run.stop(self._now_s)
+            self._done_s = max(self._done_s, self._run.done_s)
 
     def _status(self) -> dict[str, Any]:
         run = self._run
         if run is None:
             state = "idle" if self._program is None else "loaded"
             return {**_NOTHING, "state": state, "program": self._programs}
-        ended_s = self._world.now() if run.ended_s is None else run.ended_s
+        ended_s = self._now_s if run.ended_s is None else run.ended_s
         _, current_ma, voltage_v, _, _ = run.last
         return {
             "state": "running" if run.running else "finished",

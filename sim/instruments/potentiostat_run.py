@@ -41,8 +41,8 @@ POINT_COLUMNS = (
 )
 
 _CHUNK = 8192
-_INSTANT_S = 1e-7
-"""What is due within this time is due now: sums of times are rounded."""
+_EARLY_S = 1e-6
+"""What falls due this much later is done now, with its own time: sums of times are rounded."""
 
 _FULL_SCALE = 1.05
 _MA_S_PER_MAH = 3600.0
@@ -91,9 +91,9 @@ class _Lattice:
 
     def due(self, t_s: float) -> int:
         """Number of the last sample that is due at `t_s`; -1 if none is."""
-        if self.end_s <= t_s + _INSTANT_S:
+        if self.end_s <= t_s + _EARLY_S:
             return self.last
-        number = math.floor((t_s + _INSTANT_S - self.t0_s) / self.base_s)
+        number = math.floor((t_s + _EARLY_S - self.t0_s) / self.base_s)
         return min(number, self.last - 1)
 
 
@@ -148,6 +148,11 @@ class ProgramRun:
     def cell_on(self) -> bool:
         """Whether the cell is connected and driven: not at open circuit."""
         return self.running and self._now.kind != "ocv"
+
+    @property
+    def done_s(self) -> float:
+        """Until when something was done to the cell; a moment after the present perhaps."""
+        return max(self._lattice.t0_s, self._last_s)
 
     @property
     def last(self) -> Floats:
@@ -321,7 +326,7 @@ class ProgramRun:
         if sweep is None:
             return
         ends_s = self._lattice.t0_s + self._point_ends
-        upto = int(np.searchsorted(ends_s, t_s + _INSTANT_S, side="right"))
+        upto = int(np.searchsorted(ends_s, t_s + _EARLY_S, side="right"))
         if upto <= self._point:
             return
         part = slice(self._point, upto)
@@ -344,9 +349,7 @@ class ProgramRun:
         """Impedance at each frequency, of the cell as it is at that moment."""
         return np.array(
             [
-                impedance_ohm(hertz[k : k + 1], self._sample.resistances(float(times_s[k])))[
-                    0
-                ]
+                impedance_ohm(hertz[k : k + 1], self._sample.resistances(float(times_s[k])))[0]
                 for k in range(len(hertz))
             ],
             dtype=np.complex128,
