@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from devices.mri import MriScanner
     from devices.potentiostat import Potentiostat
     from devices.roles import CellLimits
+    from devices.sem import Sem
     from devices.technique import Technique
 
-__all__ = ["CellLimits", "MriScanner", "Potentiostat", "Technique"]
+__all__ = ["CellLimits", "MriScanner", "Potentiostat", "Sem", "Technique"]
 
 _HOMES = {
     "CellLimits": "devices.roles",
     "MriScanner": "devices.mri",
     "Potentiostat": "devices.potentiostat",
+    "Sem": "devices.sem",
     "Technique": "devices.technique",
 }
 

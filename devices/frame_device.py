@@ -65,12 +65,12 @@ class FrameDevice(Device):
         **kwargs: As for `ophyd.Device`.
 
     Attributes:
-        SETTINGS: Acquisition parameters with the value before the first configuration and unit.
         FREE: States in which nothing is acquired.
+        STAGEABLE: States in which a run may begin.
     """
 
-    SETTINGS: ClassVar[Mapping[str, tuple[Any, str]]] = {}
     FREE: ClassVar[frozenset[str]] = frozenset()
+    STAGEABLE: ClassVar[frozenset[str]] = frozenset()
 
     frame = Cpt(ReadbackSignal, value=-1, dtype="integer")
     t_start_s = Cpt(ReadbackSignal, value=np.nan, units="s", precision=3)
@@ -139,20 +139,25 @@ class FrameDevice(Device):
         del header
         return {}
 
-    def begin_acquisition(self) -> None:
-        """Make the instrument acquire; raise if it does not."""
+    def configure_imager(self, imager: Imager, settings: Mapping[str, Any]) -> None:
+        """Set parameters on the instrument and keep what it reads back.
+
+        Raises:
+            InstrumentFault: A parameter is not known; nothing was set.
+        """
+        raise NotImplementedError
+
+    def start_scan(self) -> AcquisitionStatus:
+        """Make the instrument acquire; returns what it says then."""
         self._imager.arm()
-        status = self._imager.status()
-        if status.state == "error" or self._ended_early(status):
-            said = f"{status.state} {status.error}".strip()
-            raise InstrumentFault(
-                self.name,
-                f"the acquisition did not begin: the instrument is {said}",
-                remedy="look at the instrument",
-            )
+        return self._imager.status()
+
+    def has_started(self, status: AcquisitionStatus) -> bool:
+        """Whether the instrument says, right after the start, that it acquires."""
+        return status.state != "error" and not self._ended_early(status)
 
     def check_waiting(self, status: AcquisitionStatus, waited_s: float) -> None:
-        """Raise if an acquisition waits for something that will not come."""
+        """Raise if the scan waits for something that will not come."""
 
     # --- Configurable, Stageable ---
 
@@ -160,38 +165,29 @@ class FrameDevice(Device):
         """Set acquisition parameters; what the instrument reads back is what is recorded.
 
         Args:
-            settings: Some of `SETTINGS`.
+            settings: Those of the instrument.
 
         Returns:
             Configuration before and after, as bluesky wants it.
 
         Raises:
-            InstrumentFault: A parameter is unknown, or an acquisition is running.
+            InstrumentFault: A parameter is unknown, or a scan is running.
         """
-        unknown = sorted(set(settings) - set(self.SETTINGS))
-        if unknown:
-            raise InstrumentFault(
-                self.name,
-                f"unknown settings {', '.join(unknown)}",
-                remedy=f"use some of {', '.join(self.SETTINGS)}",
-            )
         if self._scan is not Scan.IDLE:
             raise InstrumentFault(
                 self.name,
-                "asked to configure during a frame",
+                "asked to configure during a scan",
                 remedy="wait for the frame or stop it",
             )
         before = dict(self.read_configuration())
-        for key, value in self._imager.configure(settings).items():
-            if key in self.SETTINGS:
-                getattr(self, key).update(value)
+        self.configure_imager(self._imager, settings)
         self.expected_duration_s.update(self._imager.expected_duration_s())
         return before, dict(self.read_configuration())
 
     def stage(self) -> list[object]:
         """Begin a run: the instrument must be free, and frames count from zero."""
         status = self._imager.status()
-        if status.state not in self.FREE:
+        if status.state not in (self.STAGEABLE or self.FREE):
             raise InstrumentFault(
                 self.name,
                 f"the instrument is {status.state} {status.error}".strip(),
@@ -206,7 +202,7 @@ class FrameDevice(Device):
         return staged
 
     def unstage(self) -> list[object]:
-        """End a run: no acquisition goes on."""
+        """End a run: no scan goes on."""
         self.stop(success=True)
         unstaged: list[object] = super().unstage()
         return unstaged
@@ -288,7 +284,13 @@ class FrameDevice(Device):
 
     def _begin(self) -> None:
         self.new_frame.update(0)
-        self.begin_acquisition()
+        status = self.start_scan()
+        if not self.has_started(status):
+            raise InstrumentFault(
+                self.name,
+                f"the scan did not start: it is {status.state} {status.error}".strip(),
+                remedy="look at the instrument and what triggers it",
+            )
         self._begun_s = self.clock.time()
         self._misses = 0
         self._scan = Scan.ACQUIRING
@@ -321,7 +323,7 @@ class FrameDevice(Device):
         if status.state == "error" or self._ended_early(status):
             text = status.error or "it was ended at the instrument"
             raise InstrumentFault(
-                self.name, f"the acquisition failed: {text}", remedy="look at the instrument"
+                self.name, f"the scan failed: {text}", remedy="look at the instrument"
             )
         self.check_waiting(status, waited_s)
         if waited_s > self.expected_duration_s.get() + _LATE_FRAME_S:

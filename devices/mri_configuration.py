@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from ophyd import Component as Cpt
 from ophyd import Device, Kind
 
 from devices.errors import InstrumentFault
-from devices.mri_methods import SETTINGS, SETTINGS_OF, frame_dims, frame_shape
-from devices.roles import MriConsole
+from devices.imaging_roles import Imager
+from devices.mri_methods import SETTINGS, SETTINGS_OF, frame_shape
 from devices.signals import ReadbackSignal
 
 
@@ -51,7 +50,6 @@ class MriConfiguration(Device):
     points = setting("points")
     centre_ppm = setting("centre_ppm")
     spectral_width_ppm = setting("spectral_width_ppm")
-    expected_duration_s = Cpt(ReadbackSignal, value=np.nan, units="s", kind=Kind.config)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -64,19 +62,7 @@ class MriConfiguration(Device):
         """Shape of one frame with the present settings."""
         return frame_shape(self.settings)
 
-    def image_key(self, source: str) -> dict[str, Any]:
-        """Data key of the frames, an external array."""
-        return {
-            "source": source,
-            "dtype": "array",
-            "dtype_numpy": "<f4",
-            "shape": [1, *self.frame_shape],
-            "dims": ["frame", *frame_dims(self.settings)],
-            "units": "a.u.",
-            "external": "STREAM:",
-        }
-
-    def configure_console(self, console: MriConsole, settings: Mapping[str, Any]) -> None:
+    def configure_console(self, console: Imager, settings: Mapping[str, Any]) -> None:
         """Set parameters on the console and keep what it reads back.
 
         Raises:
@@ -97,11 +83,10 @@ class MriConfiguration(Device):
             signal.kind = Kind.config if name in held else Kind.omitted
             if name in held:
                 signal.update(held[name])
-        self.expected_duration_s.update(console.expected_duration_s())
 
     def in_short(self) -> str:
         """The method and how much it takes, for a person."""
         held = self.settings
         sides = "x".join(str(side) for side in reversed(self.frame_shape))
         repeats = held.get("averages", held.get("scans"))
-        return f"{held['method']} {sides} x {repeats}, {self.expected_duration_s.get():.6g} s"
+        return f"{held['method']} {sides} x {repeats}"

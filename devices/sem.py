@@ -11,7 +11,8 @@ from ophyd import Component as Cpt
 
 from devices.errors import InstrumentFault
 from devices.frame_device import FrameDevice
-from devices.sem_settings import SETTINGS, frame_axes, frame_shape, judge, setting
+from devices.imaging_roles import Imager
+from devices.sem_settings import SETTINGS, frame_axes, frame_shape, judge_channels, setting
 from devices.signals import ReadbackSignal
 
 
@@ -27,7 +28,6 @@ class Sem(FrameDevice):
     Arguments as of `FrameDevice`; verified on hardware: no.
     """
 
-    SETTINGS = SETTINGS
     FREE = frozenset({"idle", "blanked"})
 
     dose_uc_per_cm2 = Cpt(ReadbackSignal, value=np.nan, units="uC/cm2", precision=4)
@@ -61,6 +61,23 @@ class Sem(FrameDevice):
             f"{self.expected_duration_s.get():.4g} s, last frame {self.frame.get()}>"
         )
 
+    def configure_imager(self, imager: Imager, settings: Mapping[str, Any]) -> None:
+        """Set parameters on the microscope and keep what it reads back.
+
+        Raises:
+            InstrumentFault: A parameter is not one of `SETTINGS`; nothing was set.
+        """
+        unknown = sorted(set(settings) - set(SETTINGS))
+        if unknown:
+            raise InstrumentFault(
+                self.name,
+                f"unknown settings {', '.join(unknown)}",
+                remedy=f"use some of {', '.join(SETTINGS)}",
+            )
+        for name, value in imager.configure(settings).items():
+            if name in SETTINGS:
+                getattr(self, name).update(value)
+
     def image_shape(self) -> tuple[int, ...]:
         """Shape of a frame with the settings as read back."""
         shape = frame_shape(self._held())
@@ -78,7 +95,7 @@ class Sem(FrameDevice):
 
     def judged(self, image: npt.NDArray[Any]) -> str:
         """``ok``, or what is wrong with a frame."""
-        return judge(image)
+        return judge_channels(image)
 
     def header_scalars(self, header: Mapping[str, Any]) -> dict[str, float]:
         """The dose of the frame, and the microscope's whole dose at its end, uC/cm2."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
+import numpy.typing as npt
 from ophyd import Component as Cpt
 from ophyd import Kind
 
+from devices.frame_judgement import judge
 from devices.signals import ReadbackSignal
 
 SETTINGS: Mapping[str, tuple[Any, str]] = {
@@ -75,9 +76,7 @@ def frame_axes(settings: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
     return (axes, named) if len(settings["channels"]) == 1 else (("channel", *axes), named)
 
 
-def judge(image: np.ndarray[Any, Any]) -> str:
-    """``ok``, or what is wrong with a frame: ``nan``, ``black`` (a channel all of one value)."""
-    if not np.isfinite(image).all():
-        return "nan"
-    channels = image if image.ndim == 3 else image[None]
-    return "black" if any(float(np.ptp(one)) == 0.0 for one in channels) else "ok"
+def judge_channels(image: npt.NDArray[Any]) -> str:
+    """``ok``, or what is wrong with the first channel of a frame that is not."""
+    found = [judge(one) for one in (image if image.ndim == 3 else image[None])]
+    return next((flag for flag in found if flag != "ok"), "ok")

@@ -140,13 +140,13 @@ def test_a_failed_frame_is_an_event_and_cycling_goes_on(bench):
 def test_imaging_is_given_up_after_three_failures_in_a_row(bench):
     console = bench.laboratory.instruments["console"]
     bench.mri.configure(SMALL)
-    real = bench.mri._console.arm
+    real = bench.mri._imager.arm
 
     def arm():
         real()
         console.fail("no lock")
 
-    bench.mri._console.arm = arm
+    bench.mri._imager.arm = arm
     bench.RE.run(plan(bench))
     kinds = list(last_run(bench).streams["events"]["event_kind"])
     assert kinds.count("frame_missing") == 3

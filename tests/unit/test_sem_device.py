@@ -155,7 +155,7 @@ def test_a_pause_drops_or_repeats_the_frame(bench, on_pause, quality):
     bench.sem.on_pause = on_pause
     status = bench.sem.trigger()
     assert bench.sem.trigger() is status
-    with pytest.raises(InstrumentFault, match="asked to configure during a frame"):
+    with pytest.raises(InstrumentFault, match="asked to configure during a scan"):
         bench.sem.configure(SMALL)
     bench.wait(10.0)
     bench.sem.pause()

@@ -12,7 +12,7 @@ from devices.drivers.sem_bridge import BridgeMicroscope, SemBridge
 from devices.errors import InstrumentFault, LimitError, LinkError, NotReachedError
 from devices.imaging_roles import MicroscopeState
 from devices.link import open_link
-from devices.sem_settings import frame_axes, frame_shape, judge
+from devices.sem_settings import frame_axes, frame_shape, judge_channels
 from sim.clock import EPOCH_S
 from sim.instruments import sem_settings
 from sim.instruments.sem import SimulatedSem
@@ -172,9 +172,9 @@ def test_settings_are_sent_as_json():
 
 def test_frames_are_judged_by_channel():
     good = np.random.default_rng(0).normal(size=(2, 8, 8)).astype(np.float32)
-    assert judge(good) == judge(good[0]) == "ok"
-    assert judge(np.stack([good[0], np.zeros((8, 8), np.float32)])) == "black"
-    assert judge(np.where(good > 1, np.nan, good)) == "nan"
+    assert judge_channels(good) == judge_channels(good[0]) == "ok"
+    assert judge_channels(np.stack([good[0], np.zeros((8, 8), np.float32)])) == "black"
+    assert judge_channels(np.where(good > 1, np.nan, good)) == "nan"
 
 
 def test_settings_without_a_shape_promise_none():
