@@ -25,7 +25,7 @@ import numpy.typing as npt
 from devices.clock import monotonic
 from devices.errors import LinkError
 from devices.link_adapter import LinkAdapter
-from devices.link_channel import receive_block
+from devices.link_block import receive_block
 from devices.link_message import Message, encode
 from devices.link_numbers import GarbledReplyError, without_markers
 from devices.link_session import LinkCounters, LinkSettings, Session
