@@ -24,6 +24,8 @@ SMU = (b"*RST", b":SOUR:FUNC CURR", b":SOUR:CURR:RANG 1e-4", b":SOUR:CURR 1e-5",
 class Hand:
     """A laboratory whose time is set by hand, in process or over TCP."""
 
+    PROFILE = "sim-mri"
+
     def __init__(self, *faults, transport="process"):
         self.now_s = 0.0
         virtual = TimeBase.virtual()
@@ -31,7 +33,7 @@ class Hand:
         time = TimeBase(
             virtual.loop, virtual.clock, lambda: self.now_s, virtual.epoch_s, virtual.hold
         )
-        self.laboratory = Laboratory(load_profile("sim-mri"), None, time, faults=faults)
+        self.laboratory = Laboratory(load_profile(self.PROFILE), None, time, faults=faults)
         self.transport = transport
 
     def __enter__(self):
@@ -228,3 +230,49 @@ def test_what_was_looked_at_ahead_is_forgotten_when_a_fault_is_added():
         volts, times = np.array(data.split(b","), dtype=float).reshape(-1, 2).T
         assert volts[(times >= 9) & (times < 19)] == pytest.approx(5e-4, rel=0.05)
         assert (volts[times < 9] > 0.03).all()
+
+
+# --- the microscope -----------------------------------------------------------------------------
+
+FRAME = b'ACQ:CONF {"resolution_px":[128,64],"hfw_um":60.0,"dwell_time_s":1e-5}'
+
+
+class Microscope(Hand):
+    """The laboratory with the microscope."""
+
+    PROFILE = "sim-sem"
+
+    def scan(self, t_s):
+        self.at(t_s).tell("sem", FRAME, b"ACQ:ARM")
+
+    def status(self):
+        return json.loads(self.ask("sem", b"ACQ:STAT?"))
+
+    def image(self):
+        header = json.loads(self.ask("sem", b"ACQ:IMAG:HEAD?"))
+        raw = self.laboratory.instruments["sem"].answer(b"ACQ:IMAG?")
+        return np.frombuffer(raw[2 + int(raw[1:2]) :], "<f4").reshape(header["shape"])
+
+
+def test_a_microscopes_frames_and_scans(transport):
+    faults = ("black:sem:0:100", "abort:sem:200:201", "occupied:sem:300:310")
+    with Microscope(*faults, transport=transport) as lab, Microscope() as sound:
+        for one in (lab, sound):
+            one.scan(0.0)
+            one.at(50.0)
+        assert not lab.image().any()
+        assert sound.image().any()
+        lab.scan(199.99)
+        assert "aborted by a fault" in lab.at(500.0).status()["error"]
+        lab.tell("sem", b"ACQ:ABOR")
+    with Microscope("occupied:sem:300:310", transport=transport) as lab:
+        lab.scan(305.0)
+        assert b"-213" in lab.ask("sem", b"SYST:ERR?") + lab.ask("sem", b"SYST:ERR?")
+
+
+def test_a_stage_drifts_as_if_it_were_moved():
+    with Microscope("drift:sem:0:3600:x_um_per_h=3:y_um_per_h=-2") as lab, Microscope() as moved:
+        lab.scan(4000.0)
+        moved.at(4000.0).tell("sem", b'ACQ:CONF {"stage_um":[-3.0,2.0]}')
+        moved.scan(4000.0)
+        assert np.array_equal(lab.at(4100.0).image(), moved.at(4100.0).image())
