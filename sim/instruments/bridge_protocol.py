@@ -130,6 +130,10 @@ class CommandSet:
         for form in header_forms(header):
             self._commands[form] = command
 
+    def headers(self) -> list[str]:
+        """Every header that it knows, in every spelling; for whoever tests it."""
+        return list(self._commands)
+
     def clear(self) -> None:
         """Empty the error queue."""
         self._errors.clear()

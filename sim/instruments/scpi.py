@@ -154,6 +154,10 @@ class ScpiInstrument:
             node.command.execute = command.execute or node.command.execute
             node.command.query = command.query or node.command.query
 
+    def headers(self) -> list[str]:
+        """Every header that it knows, once and without suffixes; for whoever tests it."""
+        return [f"{head}{mark}" for head, mark in _walk(self._root, "")]
+
     def answer(self, message: bytes) -> bytes | None:
         """Execute one program message (no terminator) and return its reply, or None.
 
@@ -360,6 +364,21 @@ def _child(node: _Node, name: str) -> _Node:
         if name.endswith("%"):
             node.children[f"{form}1"] = entry
     return entry[0]
+
+
+def _walk(node: _Node, head: str) -> Iterator[tuple[str, str]]:
+    """Headers below a node, by its children's shortest names, with ``?`` where it is a query."""
+    if node.command.execute is not None:
+        yield head, ""
+    if node.command.query is not None:
+        yield head, "?"
+    shortest: dict[int, tuple[str, _Node]] = {}
+    for name, (child, _) in node.children.items():
+        known = shortest.get(id(child))
+        if known is None or len(name) < len(known[0]):
+            shortest[id(child)] = name, child
+    for name, child in shortest.values():
+        yield from _walk(child, name if name.startswith("*") else f"{head}:{name}")
 
 
 def _taught(handler: Handler | None) -> _Taught | None:
