@@ -18,6 +18,7 @@ from typing import Literal
 from orchestrator.analysis.diffusion import diffusion_length_um
 from orchestrator.analysis.flash import FlashSettings
 from orchestrator.analysis.measured import Measured
+from orchestrator.analysis.nmr import Spinning
 
 Paper = Literal["liu", "zhao", "siniscalchi"]
 
@@ -86,7 +87,7 @@ def epr_field_t(frequency_ghz: float, g_factor: float = FREE_ELECTRON_G) -> floa
 
 def sidebands_between(shift_ppm: float, frequency_mhz: float, spinning_khz: float) -> float:
     """Distance of two lines in units of the spinning rate; near a whole number they overlap."""
-    return shift_ppm * frequency_mhz / (spinning_khz * 1e3)
+    return Spinning(frequency_mhz, spinning_khz).orders_to(shift_ppm)
 
 
 def lithium_um(charge_mah_per_cm2: float) -> float:

@@ -54,7 +54,7 @@ def draw_frames(contents: Contents, imaging: Imaging) -> Figure | None:
         wspace=_APART_IN / _IMAGE_WIDTH_IN,
     )
     images = [np.asarray(imaging.images[index], dtype=float) for index in chosen]
-    sets = [("largest in y" if imaging.volumes else "as measured", images)]
+    sets = [("largest in y" if imaging.is_view else "as measured", images)]
     if analysis is not None:
         lines = _electrode_lines(analysis)
         sets.append(("electrodes removed", [image - lines for image in images]))

@@ -24,13 +24,13 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.records.runs import Columns, Run
 from orchestrator.report import spectra as nmr
 from orchestrator.report.spectra import Spectra
+from orchestrator.report.volumes import METHOD as VOLUME
+from orchestrator.report.volumes import Volumes, read_volumes
 
 Floats = npt.NDArray[np.float64]
 
 _GUESSED_THICKNESS_MM = 1.0
 _SPAN = ("t_start_s", "t_end_s")
-VOLUME = "gradient_echo_3d"
-"""Method whose frames are volumes."""
 _SETTINGS = ("tr_s", "te_s", "flip_angle_deg", "averages", "matrix", "fov_mm")
 
 
@@ -73,6 +73,7 @@ class Imaging:
         method: How frames were taken, in the device's words; empty where it does not say.
         view_fov_mm: Field of view of `images` (x, z), mm; None where it is not known.
         spectra: Spectra instead of images; None where there are none.
+        volumes: What was found in volumes; None where there are none, or `reason` says why.
     """
 
     device: str
@@ -89,9 +90,10 @@ class Imaging:
     method: str = ""
     view_fov_mm: tuple[float, float] | None = None
     spectra: Spectra | None = None
+    volumes: Volumes | None = None
 
     @property
-    def volumes(self) -> bool:
+    def is_view(self) -> bool:
         """Whether the frames are volumes, of which `images` is a view."""
         return self.method == VOLUME
 
@@ -142,6 +144,7 @@ def find_imaging(run: Run, begin_s: float, sample: Mapping[str, Any]) -> Imaging
         method=shown.method,
         view_fov_mm=shown.view_fov_mm,
         spectra=shown.spectra,
+        volumes=shown.volumes,
     )
 
 
@@ -156,6 +159,7 @@ class _Shown:
     method: str = ""
     view_fov_mm: tuple[float, float] | None = None
     spectra: Spectra | None = None
+    volumes: Volumes | None = None
 
 
 def _shown(
@@ -169,19 +173,31 @@ def _shown(
     if method == nmr.METHOD:
         return _shown_spectra(frames, configuration, 0.5 * (span[0] + span[1]))
     if frames.ndim == 4:
-        fov_mm: Any = configuration.get("fov_mm") or ()
-        return _Shown(
-            reason="layers are read from frames in two dimensions; below, a view of the volumes",
-            images=frames.max(axis=2),
-            method=method,
-            view_fov_mm=(float(fov_mm[0]), float(fov_mm[2])) if len(fov_mm) == 3 else None,
-        )
+        return _shown_volumes(frames, configuration, sample)
     if frames.ndim != 3:
         return _Shown(f"the frames have shape {frames.shape}, expected (n, lines, columns)")
     settings = _settings(configuration)
     analysis, reason = _analysis(frames, settings, sample, span, flags)
     fov_mm = None if settings is None else settings.fov_mm
     return _Shown(reason, frames, settings, analysis, method, fov_mm)
+
+
+def _shown_volumes(
+    frames: npt.NDArray[np.float32], configuration: Mapping[str, Any], sample: Mapping[str, Any]
+) -> _Shown:
+    reason, found = "this device took volumes, see below", None
+    try:
+        found = read_volumes(frames, configuration, sample)
+    except ValueError as error:
+        reason = str(error)
+    fov_mm: Any = configuration.get("fov_mm") or ()
+    return _Shown(
+        reason=reason,
+        images=frames.max(axis=2),
+        method=str(configuration.get("method") or ""),
+        view_fov_mm=(float(fov_mm[0]), float(fov_mm[2])) if len(fov_mm) == 3 else None,
+        volumes=found,
+    )
 
 
 def _shown_spectra(

@@ -23,6 +23,7 @@ from orchestrator.report.overview import draw_overview
 from orchestrator.report.published import comparisons
 from orchestrator.report.spectra import NOTE, draw_spectra, fraction_rows
 from orchestrator.report.style import BANNERS, CSS_PX_PER_IN, WIDTH_IN, save, style
+from orchestrator.report.volumes import volume_rows
 
 PAGE = "index.html"
 
@@ -127,7 +128,8 @@ def _variables(contents: Contents, run: Run) -> dict[str, Any]:
     imaging = contents.imaging
     analysis = imaging.analysis if imaging is not None else None
     spectra = imaging.spectra if imaging is not None else None
-    volumes = imaging is not None and imaging.volumes
+    volumes = imaging.volumes if imaging is not None else None
+    compared = analysis is not None or (imaging is not None and imaging.is_view)
     return {
         "title": wording.title(contents),
         "provenance": contents.provenance,
@@ -144,9 +146,10 @@ def _variables(contents: Contents, run: Run) -> dict[str, Any]:
         "cycles": _cycles(contents),
         "capacities": capacities(contents),
         "capacity_unit": capacity_unit(contents)[1],
+        "volumes": volume_rows(volumes, imaging.centre_s) if imaging and volumes else [],
         "fractions": fraction_rows(spectra) if spectra is not None else [],
         "fractions_note": NOTE,
-        "comparisons": comparisons(contents) if analysis is not None or volumes else [],
+        "comparisons": comparisons(contents) if compared else [],
         "events": tables.events(contents),
         "width_px": int(WIDTH_IN * CSS_PX_PER_IN),
     }

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from orchestrator.analysis.arithmetic import arithmetic_checks
 from orchestrator.analysis.flash import (
-    PUBLISHED_TIMES,
     FlashSettings,
     ernst_angle_deg,
     signal_factor,
@@ -55,7 +55,7 @@ def comparisons(contents: Contents) -> list[Comparison]:
             _frame_time(contents.imaging, contents.imaging.settings),
             _flip_angle(contents.imaging.settings),
         ]
-    if contents.imaging is not None and contents.imaging.volumes:
+    if contents.imaging is not None and contents.imaging.is_view:
         found.append(_volume_time(contents.imaging))
     if contents.imaging is not None and contents.imaging.analysis is not None:
         found.append(_stages())
@@ -87,13 +87,13 @@ def _frame_time(imaging: Imaging, settings: FlashSettings) -> Comparison:
 
 
 def _volume_time(imaging: Imaging) -> Comparison:
-    published = PUBLISHED_TIMES[1]
+    (check,) = (one for one in arithmetic_checks() if one.id == "mri3d_time")
     took_h = float(np.nanmedian(imaging.end_s - imaging.start_s)) / 3600
     return Comparison(
         "Time of a volume",
-        f"“{published.published_h} h” (Methods, MRI)",
+        f"“{check.published:g} h” (Methods, MRI)",
         f"exposures took {took_h:.3f} h",
-        f"0.25 s × 100 × 32 × 128 = {published.computed_h:.2f} h: {published.note}.",
+        f"0.25 s × 100 × 32 × 128 = {check.computed:.2f} h: {check.note}.",
     )
 
 

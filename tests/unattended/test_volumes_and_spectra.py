@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -18,6 +19,9 @@ from orchestrator.running import run_experiment
 from sim.images.mri import PUBLISHED_3D
 from sim.images.mri_volume import VolumeImager
 from sim.images.nmr import rotor_content
+
+PIECES = r"<tr><td>\d</td><td>[\d.]+</td><td>(\d+) ± (\d+)</td>"
+"""A row of the report's table of volumes, up to the number of pieces."""
 
 
 class Stack:
@@ -139,6 +143,10 @@ def test_fractions_of_6li_come_back_through_the_whole_stack(spectra):
 def test_reports_show_a_view_of_volumes_and_the_spectra_with_their_fractions(volumes, spectra):
     assert volumes.pictures == {"overview.png", "charge.png", "frames.png"}
     assert "28.44 h" in volumes.page
+    pieces = [int(row[0]) for row in re.findall(PIECES, volumes.page)]
+    assert len(pieces) == 2
+    assert pieces[1] > 2 * pieces[0]
+    assert "Sum</th></tr>" in volumes.page
     assert "26.4 h" in volumes.page
     assert spectra.pictures == {"overview.png", "charge.png", "spectra.png"}
     assert "x6 = 28.45 S6 / (28.45 S6 + S7)" in spectra.page

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.analysis.arithmetic import arithmetic_checks
 from orchestrator.analysis.flash import (
-    PUBLISHED_TIMES,
     FlashSettings,
     acquisition_s,
     ernst_angle_deg,
@@ -86,12 +86,13 @@ def test_30_degrees_give_up_44_percent_and_90_degrees_in_3d_almost_nothing():
 
 
 def test_durations_computed_beside_those_published():
-    flat, volume = PUBLISHED_TIMES
-    assert flat.computed_h == pytest.approx(4.437, abs=5e-4)
-    assert volume.computed_h == pytest.approx(28.44, abs=5e-3)
-    assert (flat.published_h, volume.published_h) == (4.5, 26.4)
-    assert flat.deviation == pytest.approx(0.014, abs=5e-4)
-    assert volume.deviation == pytest.approx(-0.072, abs=5e-4)
+    checks = {check.id: check for check in arithmetic_checks()}
+    flat, volume = checks["flash2d_time"], checks["mri3d_time"]
+    assert (flat.computed, flat.published) == (pytest.approx(4.437, abs=5e-4), 4.5)
+    assert (volume.computed, volume.published) == (pytest.approx(28.44, abs=5e-3), 26.4)
+    assert (flat.agrees, volume.agrees) == (True, False)
+    assert acquisition_s(0.3, (81, 52), 1024) == pytest.approx(3600 * flat.computed)
+    assert acquisition_s(0.25, (100, 100, 32), 128) == pytest.approx(3600 * volume.computed)
     assert acquisition_s(0.25, (100, 100, 32), 2, repetitions=3, dummy_scans=8) == pytest.approx(
         0.25 * (3200 * 6 + 8)
     )
