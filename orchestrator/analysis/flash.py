@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 METAL_T1_S = 0.15
 """7Li in lithium metal, s: Korringa relaxation, independent of the field (handbook)."""
@@ -55,10 +55,13 @@ def signal_factor(
         t1_s: Longitudinal relaxation time, s.
         t2_star_s: Effective transverse relaxation time, s.
     """
-    angle = math.radians(settings.flip_angle_deg)
-    e1 = math.exp(-settings.tr_s / t1_s)
-    steady = math.sin(angle) * (1.0 - e1) / (1.0 - e1 * math.cos(angle))
+    steady = _steady_state(settings.tr_s, settings.flip_angle_deg, t1_s)
     return steady * math.exp(-settings.te_s / t2_star_s)
+
+
+def _steady_state(tr_s: float, flip_angle_deg: float, t1_s: float) -> float:
+    angle, e1 = math.radians(flip_angle_deg), math.exp(-tr_s / t1_s)
+    return math.sin(angle) * (1.0 - e1) / (1.0 - e1 * math.cos(angle))
 
 
 def ernst_angle_deg(tr_s: float, t1_s: float = METAL_T1_S) -> float:
@@ -66,13 +69,18 @@ def ernst_angle_deg(tr_s: float, t1_s: float = METAL_T1_S) -> float:
     return math.degrees(math.acos(math.exp(-tr_s / t1_s)))
 
 
-def signal_lost(settings: FlashSettings, *, t1_s: float = METAL_T1_S) -> float:
+def signal_lost(tr_s: float, flip_angle_deg: float, *, t1_s: float = METAL_T1_S) -> float:
     """Part of the signal at the Ernst angle that another flip angle gives up, 0 to 1.
 
     30 degrees at a repetition time of 0.3 s give up 44 % (Liu et al. 2025, 2D).
+
+    Args:
+        tr_s: Repetition time, s.
+        flip_angle_deg: Flip angle, degrees.
+        t1_s: Longitudinal relaxation time, s.
     """
-    best = replace(settings, flip_angle_deg=ernst_angle_deg(settings.tr_s, t1_s))
-    return 1.0 - signal_factor(settings, t1_s=t1_s) / signal_factor(best, t1_s=t1_s)
+    most = _steady_state(tr_s, ernst_angle_deg(tr_s, t1_s), t1_s)
+    return 1.0 - _steady_state(tr_s, flip_angle_deg, t1_s) / most
 
 
 def acquisition_s(

@@ -22,7 +22,6 @@ from orchestrator.experiment.lowering import lower, protocol_findings
 from orchestrator.experiment.metadata import Metadata
 from orchestrator.experiment.protocol import Protocol
 from orchestrator.experiment.sample import Environment, Sample
-from orchestrator.experiment.sem_settings import SemSettings, sem_warnings
 from orchestrator.inputs.fields import Choice, Text, problem
 from orchestrator.inputs.models import StrictModel
 from orchestrator.inputs.problems import Finding
@@ -133,8 +132,7 @@ class Experiment(StrictModel):
         return [
             f"images.{index}.settings: {text}"
             for index, one in enumerate(self.images)
-            if isinstance(one.settings, SemSettings)
-            for text in sem_warnings(one.settings)
+            for text in one.settings.warnings()
         ]
 
     def to_document(self) -> dict[str, Any]:

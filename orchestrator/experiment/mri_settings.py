@@ -18,6 +18,11 @@ MRI_METHODS: dict[str, int] = {"flash2d": 2, "gradient_echo_3d": 3}
 """Imaging methods and the number of axes of their matrix."""
 
 
+_MOST_LOST = 0.5
+"""Part of the signal that a flip angle may cost without a warning; 30 degrees of Liu et al. cost
+44 %, which the report says."""
+
+
 class MriSettings(StrictModel):
     """How an MR image is acquired.
 
@@ -78,6 +83,18 @@ class MriSettings(StrictModel):
     def to_device(self) -> dict[str, Any]:
         """What was set, as the device is configured with it."""
         return self.model_dump(mode="json", exclude_none=True)
+
+    def warnings(self) -> list[str]:
+        """What is allowed and probably not meant: a flip angle that costs most of the signal."""
+        from orchestrator.analysis.flash import ernst_angle_deg, signal_lost
+
+        best_deg, lost = ernst_angle_deg(self.tr_s), signal_lost(self.tr_s, self.flip_angle_deg)
+        if self.line == "LLZO" or lost <= _MOST_LOST:
+            return []
+        return [
+            f"a flip angle of {self.flip_angle_deg:g} degree gives up {100 * lost:.0f} % of the "
+            f"metal's signal at TR {self.tr_s:g} s (the most is at {best_deg:.0f} degree)"
+        ]
 
     @property
     def exposure_s(self) -> float:

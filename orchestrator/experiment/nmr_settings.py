@@ -17,6 +17,9 @@ NMR_METHODS = ("single_pulse",)
 NUCLEI = ("6Li", "7Li")
 """Nuclei in the order in which their spectra are taken."""
 
+_METAL_HALF_WIDTH_PPM = 7.0
+"""Half of the range that the metal's line takes, ppm."""
+
 
 class SpectrumSettings(StrictModel):
     """How a pair of spectra is acquired, one nucleus after the other; pairs are (6Li, 7Li).
@@ -62,6 +65,23 @@ class SpectrumSettings(StrictModel):
     def to_device(self) -> dict[str, Any]:
         """What was set, as the device is configured with it."""
         return self.model_dump(mode="json", exclude_none=True)
+
+    def warnings(self) -> list[str]:
+        """What is allowed and probably not meant: sidebands of LLZO on the metal's line."""
+        from orchestrator.analysis.nmr import ELECTROLYTE_PPM, METAL_PPM, Spinning
+
+        found, delta_ppm = [], METAL_PPM - ELECTROLYTE_PPM
+        for nucleus, mhz, khz in zip(
+            NUCLEI, self.frequencies_mhz or (), self.mas_khz, strict=False
+        ):
+            rotor = Spinning(mhz, khz)
+            if rotor.overlaps(delta_ppm, half_width_ppm=_METAL_HALF_WIDTH_PPM):
+                found.append(
+                    f"{nucleus} at {khz:g} kHz: metal and LLZO are {rotor.orders_to(delta_ppm):.2f}"
+                    " spinning rates apart, so that a sideband of LLZO falls on the metal's line"
+                    " (change mas_khz)"
+                )
+        return found
 
     @property
     def exposure_s(self) -> float:

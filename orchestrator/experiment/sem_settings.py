@@ -110,6 +110,10 @@ class SemSettings(StrictModel):
         """What was set, as the device is configured with it."""
         return self.model_dump(mode="json", exclude_none=True)
 
+    def warnings(self) -> list[str]:
+        """What is allowed and probably not meant."""
+        return sem_warnings(self)
+
     @property
     def size_px(self) -> tuple[int, int]:
         """Columns and lines of the reduced area."""

@@ -99,7 +99,8 @@ def _volume_time(imaging: Imaging) -> Comparison:
 
 def _flip_angle(settings: FlashSettings) -> Comparison:
     best_deg = ernst_angle_deg(settings.tr_s)
-    here, lost = signal_factor(settings), signal_lost(settings)
+    here = signal_factor(settings)
+    lost = signal_lost(settings.tr_s, settings.flip_angle_deg)
     return Comparison(
         "Flip angle",
         "30° (Methods, MRI)",
