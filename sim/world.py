@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from sim.errors import SimulationError
 from sim.samples.impedance import CellResistances
 
 Floats = npt.NDArray[np.float64]
@@ -81,16 +82,30 @@ class Autonomous(Protocol):
         ...
 
 
+class TemperatureCourse(Protocol):
+    """What moves the sample's temperature: `sim.thermal.ThermalCourse`."""
+
+    def changes(self, after_s: float, until_s: float) -> Iterator[tuple[float, float]]:
+        """Changes in (`after_s`, `until_s`] as (time, degree Celsius), ascending."""
+        ...
+
+
 @dataclass
 class World:
     """The sample, its surroundings and the cables between instruments.
+
+    Temperature and stack pressure act on those samples that have `set_temperature` and
+    `apply_pressure`. Both are piecewise constant; a chamber moves the temperature on a lattice of
+    time, interleaved with what other instruments do, so that no result depends on polling.
 
     Args:
         sample: The cell on the bench.
         now: Seconds since the world began.
         seed: Seed of every instrument's noise.
-        revision: How often somebody changed what lies ahead (a fault was added): what was looked
-            at beforehand no longer holds.
+        temperature_celsius: Temperature of the sample now, degree Celsius.
+        stack_pressure_mpa: Stack pressure now, MPa; constant unless `apply_pressure` is called.
+        revision: How often somebody changed what lies ahead (a fault was added, the temperature or
+            the pressure changed): what was looked at beforehand no longer holds.
     """
 
     sample: Any
@@ -105,6 +120,8 @@ class World:
         self._actors: list[Autonomous] = []
         self._cables: defaultdict[str, list[Callable[[float], None]]] = defaultdict(list)
         self._advancing = False
+        self._course: TemperatureCourse | None = None
+        self._followed_s = 0.0
 
     def add(self, actor: Autonomous) -> None:
         """Let an instrument act on its own as time passes."""
@@ -117,11 +134,52 @@ class World:
             if not self._advancing:
                 self._advancing = True
                 try:
-                    for actor in self._actors:
-                        actor.advance(t_s)
+                    self._follow_course(t_s)
+                    self._advance(t_s)
                 finally:
                     self._advancing = False
             return t_s
+
+    def follow(self, course: TemperatureCourse) -> None:
+        """Let the sample's temperature follow a chamber's.
+
+        Raises:
+            SimulationError: It follows another chamber already.
+        """
+        if self._course is not None:
+            raise SimulationError(
+                "world: got a second chamber around one sample, expected one (remove the other)"
+            )
+        self._course = course
+
+    def set_temperature(self, t_s: float, celsius: float) -> None:
+        """Bring the sample to a temperature from `t_s` on, where temperature acts on it."""
+        self.temperature_celsius = celsius
+        self.revision += 1
+        act = getattr(self.sample, "set_temperature", None)
+        if act is not None:
+            act(t_s, celsius)
+
+    def apply_pressure(self, t_s: float, mpa: float) -> None:
+        """Change the stack pressure from `t_s` on, where pressure acts on the sample."""
+        self.stack_pressure_mpa = mpa
+        self.revision += 1
+        act = getattr(self.sample, "apply_pressure", None)
+        if act is not None:
+            act(t_s, mpa)
+
+    def _follow_course(self, t_s: float) -> None:
+        """Change the temperature where it falls due; everybody acts until then before."""
+        if self._course is None:
+            return
+        for at_s, celsius in self._course.changes(self._followed_s, t_s):
+            self._advance(at_s)
+            self.set_temperature(at_s, celsius)
+        self._followed_s = t_s
+
+    def _advance(self, t_s: float) -> None:
+        for actor in self._actors:
+            actor.advance(t_s)
 
     def connect(self, cable: str, listener: Callable[[float], None]) -> None:
         """Connect a trigger input to a cable by name."""
