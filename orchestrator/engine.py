@@ -33,7 +33,7 @@ _TRIES_TO_SWITCH_OFF = 3
 
 @runtime_checkable
 class Energiser(Protocol):
-    """A device that can put energy into a cell."""
+    """A device that can put energy into a cell or its surroundings."""
 
     name: str
 
@@ -190,7 +190,9 @@ class Engine(RunEngine):
         for run in self._run_bundlers.values():
             # bluesky collects what a flyer still holds only if it was never collected before
             run._uncollected.update(  # noqa: SLF001 - no public way; asserted by a test
-                device for device in self._energisers.values() if device in self._objs_seen
+                device
+                for device in self._energisers.values()
+                if device in self._objs_seen and hasattr(device, "collect_pages")
             )
 
     def fail(self, owner: Owner, error: BaseException) -> None:
