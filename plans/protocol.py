@@ -19,6 +19,7 @@ from devices.potentiostat import Potentiostat
 from devices.roles import CellLimits
 from devices.technique import OnPause, Technique
 from plans.conditions import Condition
+from plans.environment import Environment, Surveillance
 from plans.imaging import SPECTRA, Capture, Track
 from plans.schedule import Position, walk
 from plans.stubs import is_done, note, wait_any
@@ -58,6 +59,7 @@ class _Progress:
     conditions: Sequence[Condition]
     tracks: list[Track]
     event: EventNote
+    surveillance: Surveillance
     watched: list[Status | None] = field(default_factory=list)
     flush_at_s: float = 0.0
 
@@ -81,19 +83,23 @@ def run_protocol(
     cycling: Cycling,
     captures: Sequence[Capture] = (),
     conditions: Sequence[Condition] = (),
+    environment: Environment | None = None,
 ) -> MsgGenerator[str]:
     """Run a method on a cell with images and spectra beside it, to its end or a condition.
 
-    The run must be open and the devices staged. Steps, frames and conditions are waited for
-    together; records become pages of the stream ``echem`` at most `journal_every_s` apart, each
-    frame an event of its device's stream, each spectrum rows of the stream ``eis``. On every way
-    out the cell is off and its last records are in the stream. May be paused at any message:
-    nothing is repeated, since the caller runs it with ``rewindable`` False.
+    The run must be open and the devices staged. First the environment is brought about, with the
+    cell off, and what fails there ends the run before anything is energised. Then steps, frames
+    and conditions are waited for together; records become pages of the stream ``echem`` at most
+    `journal_every_s` apart, each frame an event of its device's stream, each spectrum rows of the
+    stream ``eis``. On every way out the cell is off and its last records are in the stream. May be
+    paused at any message: nothing is repeated, since the caller runs it with ``rewindable`` False.
 
     Args:
         cycling: What is done to the cell.
         captures: Images and spectra to take meanwhile.
         conditions: End the protocol when met; fresh ones, for this run only.
+        environment: What is to surround the cell and what measures it, into the stream
+            ``environment``.
 
     Returns:
         The stop reason: ``completed``, ``limit``, or the name of the condition that was met.
@@ -102,13 +108,16 @@ def run_protocol(
     event = EventNote(clock=pstat.clock)
     attempts = {id(c.device): Attempt(c.device) for c in captures}
     tracks = [Track(c, pstat, event, attempts[id(c.device)]) for c in captures]
-    progress = _Progress(cycling, conditions, tracks, event)
+    surveillance = Surveillance(environment or Environment(), event)
+    progress = _Progress(cycling, conditions, tracks, event, surveillance)
     yield from bps.declare_stream(pstat, name=ECHEM, collect=True)
     if progress.takes_spectra:
         yield from bps.declare_stream(pstat.eis, name=SPECTRA, collect=True)
+    yield from surveillance.prepare()
     reason = yield from bpp.finalize_wrapper(_cycle(progress), _leave_off(progress))
     for track in sorted(tracks, key=lambda track: not track.running):
         yield from track.finish(cut_short=reason not in ("completed", "limit"))
+    yield from surveillance.record()
     return str(reason)
 
 
@@ -189,12 +198,14 @@ def _serve(progress: _Progress, ended: Status | None) -> MsgGenerator[None]:
     wait_s = min(
         progress.flush_at_s - progress.now_s,
         *(track.due_in_s(progress.now_s) for track in progress.tracks),
+        progress.surveillance.due_in_s(progress.now_s),
         progress.cycling.journal_every_s,
     )
     frames = [status for track in progress.tracks for status in track.waits_for()]
     yield from wait_any([ended, *frames, *progress.watched], max(wait_s, 0.0))
     if progress.now_s >= progress.flush_at_s:
         yield from _collect(progress)
+    yield from progress.surveillance.serve(progress.now_s)
     for track in progress.tracks:
         yield from track.serve(progress.now_s)
 

@@ -10,6 +10,7 @@ import bluesky.preprocessors as bpp
 from bluesky.utils import FailedStatus, MsgGenerator
 
 from plans.conditions import Condition
+from plans.environment import Environment
 from plans.imaging import Capture
 from plans.protocol import Cycling, run_protocol
 
@@ -18,6 +19,7 @@ def run_with_images(
     cycling: Cycling,
     captures: Sequence[Capture] = (),
     conditions: Sequence[Condition] = (),
+    environment: Environment | None = None,
     *,
     md: Mapping[str, Any],
 ) -> MsgGenerator[str]:
@@ -27,6 +29,7 @@ def run_with_images(
         cycling: What is done to the cell.
         captures: Images and spectra to take meanwhile; the potentiostat stages its spectra.
         conditions: End the run when met.
+        environment: What is to surround the cell and what measures it.
         md: Metadata of the start document.
 
     Returns:
@@ -35,7 +38,12 @@ def run_with_images(
     images = {  # series may share a device; spectra belong to the potentiostat
         id(capture.device): capture for capture in captures if capture.collects is None
     }
-    devices = [cycling.potentiostat, *(capture.device for capture in images.values())]
+    around = environment.devices if environment is not None else ()
+    devices = [
+        cycling.potentiostat,
+        *around,
+        *(capture.device for capture in images.values()),
+    ]
 
     def inner() -> MsgGenerator[str]:
         for capture in images.values():
@@ -44,7 +52,7 @@ def run_with_images(
             yield from bps.stage(device)
         yield from bps.open_run(md=dict(md))
         try:
-            reason = yield from run_protocol(cycling, captures, conditions)
+            reason = yield from run_protocol(cycling, captures, conditions, environment)
         except FailedStatus as failed:  # what failed says more than that a status did
             raise (failed.__cause__ or failed) from None
         yield from bps.close_run(exit_status="success", reason=reason)

@@ -1,0 +1,126 @@
+"""What surrounds the cell: brought about before anything is energised, recorded while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import bluesky.plan_stubs as bps
+from bluesky.utils import MsgGenerator
+from ophyd.status import Status
+
+from devices.attempt import Attempt
+from devices.chamber import TemperatureChamber
+from devices.event import EventNote
+from devices.load_cell import LoadCell
+from plans.stubs import is_done, note, wait_any
+
+ENVIRONMENT = "environment"
+"""Stream of the chamber's and the load cell's readings."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What is to surround the cell, and what measures it.
+
+    Attributes:
+        chamber: Sets and measures the temperature; None where there is none.
+        load_cell: Measures the stack pressure; None where there is none.
+        temperature_celsius: Temperature to bring the cell to; None leaves the chamber alone.
+        stack_pressure_mpa: Stated stack pressure to check, MPa; None checks nothing.
+        every_s: Time between readings, s.
+    """
+
+    chamber: TemperatureChamber | None = None
+    load_cell: LoadCell | None = None
+    temperature_celsius: float | None = None
+    stack_pressure_mpa: float | None = None
+    every_s: float = 300.0
+
+    @property
+    def devices(self) -> Sequence[Any]:
+        """What is staged and read."""
+        return [one for one in (self.chamber, self.load_cell) if one is not None]
+
+
+class Surveillance:
+    """The readings of one run.
+
+    A reading that fails is noted and left out: the run goes on, its gap is recorded.
+
+    Args:
+        environment: What to read.
+        event: Where gaps are noted.
+    """
+
+    def __init__(self, environment: Environment, event: EventNote) -> None:
+        self._environment, self._event = environment, event
+        self._attempts = [Attempt(device) for device in environment.devices]
+        self._next_s = float("-inf")
+
+    def due_in_s(self, now_s: float) -> float:
+        """Time to the next reading, s; infinite where nothing is read."""
+        return max(0.0, self._next_s - now_s) if self._attempts else float("inf")
+
+    def serve(self, now_s: float) -> MsgGenerator[None]:
+        """Take a reading if it is due."""
+        if self._attempts and now_s >= self._next_s:
+            self._next_s = now_s + self._environment.every_s
+            yield from self.record()
+
+    def record(self) -> MsgGenerator[None]:
+        """Take a reading now; where it fails, note that it is missing."""
+        failed = []
+        for attempt in self._attempts:
+            yield from bps.trigger(attempt, wait=True)
+            if attempt.error is not None:
+                failed.append(f"{attempt.device.name}: {attempt.error}")
+        if failed:
+            yield from note(self._event, "environment_missing", "; ".join(failed))
+        elif self._attempts:
+            yield from bps.create(name=ENVIRONMENT)
+            for attempt in self._attempts:
+                yield from bps.read(attempt.device)
+            yield from bps.save()
+
+    def prepare(self) -> MsgGenerator[None]:
+        """Check the pressure, bring about the temperature, check again; the cell is still off.
+
+        May be paused: the chamber goes on meanwhile.
+
+        Raises:
+            LimitError: The pressure is not the stated one, or the temperature is not allowed.
+            NotReachedError: The temperature did not settle in time.
+        """
+        yield from self._check_pressure()
+        chamber, celsius = self._environment.chamber, self._environment.temperature_celsius
+        if chamber is not None and celsius is not None:
+            yield from note(
+                self._event, ENVIRONMENT, f"{chamber.name}: goes to {celsius:g} C", celsius
+            )
+            status = yield from bps.abs_set(chamber, celsius, group=chamber.name)
+            yield from self._until_settled(chamber, status)
+            yield from self._check_pressure()
+        yield from self.record()
+
+    def _until_settled(
+        self, chamber: TemperatureChamber, status: Status | None
+    ) -> MsgGenerator[None]:
+        """Record meanwhile; the chamber itself has the deadline."""
+        while not is_done(status):
+            now_s = float(chamber.clock.time())
+            yield from self.serve(now_s)
+            yield from wait_any([status], self.due_in_s(now_s))
+        yield from bps.wait(chamber.name)  # raises here if it failed: nothing is energised after
+        reached = yield from bps.rd(chamber.temperature_celsius, default_value=0.0)
+        text = f"{chamber.name}: settled at {reached:.1f} C"
+        yield from note(self._event, ENVIRONMENT, text, float(reached))
+
+    def _check_pressure(self) -> MsgGenerator[None]:
+        load_cell, stated = self._environment.load_cell, self._environment.stack_pressure_mpa
+        if load_cell is None or stated is None:
+            return
+        yield from bps.trigger(load_cell, wait=True)
+        got = yield from bps.rd(load_cell.pressure_mpa, default_value=stated)
+        load_cell.check(float(got), stated_mpa=stated)
