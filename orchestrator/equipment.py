@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from devices.cell_records import Records
+from devices.chamber import TemperatureChamber
 from devices.clock import Clock
 from devices.drivers.agilent_33500 import TtlTrigger
 from devices.drivers.console_bridge import BridgeMriConsole
 from devices.drivers.keithley_2450_backend import Keithley2450Backend
+from devices.drivers.keithley_dmm6500 import DcVoltmeter
 from devices.drivers.potentiostat_bridge import BridgePotentiostat
 from devices.drivers.sem_bridge import BridgeMicroscope
+from devices.drivers.temptronic_ats545 import ThermoStream
 from devices.link import Link
+from devices.load_cell import LoadCell
 from devices.mri import MriScanner
 from devices.potentiostat import Potentiostat
 from devices.roles import CellLimits, ChargeSource, FrameSink, Worker
 from devices.sem import Sem
+from devices.surroundings import Approach, Calibration
 from orchestrator.errors import ProfileError
 from orchestrator.profile.links import Link as LinkEntry
 from orchestrator.profile.models import BenchProfile, MriEntry, PotentiostatEntry, SemEntry
+from orchestrator.profile.surroundings import ChamberEntry, LoadCellEntry
 
 DRIVERS: Mapping[str, Callable[..., Any]] = {
     "keithley_2450": Keithley2450Backend,
@@ -28,6 +35,8 @@ DRIVERS: Mapping[str, Callable[..., Any]] = {
     "console_bridge": BridgeMriConsole,
     "sem_bridge": BridgeMicroscope,
     "agilent_33500": TtlTrigger,
+    "temptronic_ats545": ThermoStream,
+    "keithley_dmm6500": DcVoltmeter,
 }
 """What makes the driver of a link, by the driver's name in a profile."""
 
@@ -140,9 +149,53 @@ def _sem(name: str, entry: SemEntry, supplies: Supplies) -> Sem:
     )
 
 
+def _chamber(name: str, entry: ChamberEntry, supplies: Supplies) -> TemperatureChamber:
+    link = supplies.open_link(name, entry)
+    limits = entry.limits
+    safe = next(one.action for one in supplies.profile.safe_actions if one.device == name)
+    device = TemperatureChamber(
+        name=name,
+        clock=supplies.clock,
+        backend=supplies.driver(name)(link),
+        limits=(limits.min_celsius, limits.max_celsius),
+        approach=Approach(
+            ramp_celsius_per_min=limits.max_ramp_celsius_per_min,
+            band_celsius=entry.settle_band_celsius,
+            soak_s=entry.soak_s,
+            deadline_s=entry.deadline_s,
+        ),
+        safe_action="hold" if safe == "hold" else "off",
+        resource=entry.resource,
+    )
+    supplies.guard(device)
+    return device
+
+
+def _load_cell(name: str, entry: LoadCellEntry, supplies: Supplies) -> LoadCell:
+    link = supplies.open_link(name, entry)
+    said = entry.calibration
+    return LoadCell(
+        name=name,
+        clock=supplies.clock,
+        voltmeter=supplies.driver(name)(link),
+        calibration=Calibration(
+            gain_v_per_kn=said.gain_v_per_kn,
+            gain_uncertainty_percent=said.gain_uncertainty_percent,
+            offset_v=said.offset_v,
+            offset_uncertainty_v=said.offset_uncertainty_v,
+            area_cm2=entry.area_cm2,
+            date=datetime.date.fromisoformat(said.date),
+        ),
+        tolerance_percent=entry.tolerance_percent,
+        resource=entry.resource,
+    )
+
+
 MAKERS: Mapping[str, Callable[[str, Any, Supplies], Any]] = {
     "potentiostat": _potentiostat,
     "mri": _mri,
     "sem": _sem,
+    "chamber": _chamber,
+    "load_cell": _load_cell,
 }
 """What makes a device, by the kind that a profile names."""

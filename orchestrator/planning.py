@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,9 @@ from orchestrator.errors import ExperimentError
 from orchestrator.experiment import Experiment
 from orchestrator.experiment.conditions import Condition as ConditionModel
 from orchestrator.experiment.lowering import lower_spectrum
+from orchestrator.profile.surroundings import ChamberEntry, LoadCellEntry
 from plans.conditions import CRITERIA, Condition, condition
+from plans.environment import Environment
 from plans.imaging import Capture
 from plans.protocol import Cycling
 from plans.runs import run_with_images
@@ -79,7 +82,24 @@ def experiment_plan(
         spectra.append(_capture(asked.when, taken, potentiostat, area_cm2))
     captures = [*images, *spectra]
     conditions = [_condition(one, potentiostat, area_cm2) for one in experiment.stop_when]
-    return run_with_images(cycling, captures, conditions, md=md)
+    return run_with_images(cycling, captures, conditions, _environment(experiment, bench), md=md)
+
+
+def _environment(experiment: Experiment, bench: Bench) -> Environment:
+    """What the bench has of a chamber and a load cell, and what the file wants of them."""
+    chamber, load_cell = (experiment.device_of(role) for role in ("chamber", "load_cell"))
+    entries = [bench.profile.devices.get(name) for name in (chamber, load_cell)]
+    wanted = experiment.environment
+    return Environment(
+        chamber=bench.devices.get(chamber),
+        load_cell=bench.devices.get(load_cell),
+        temperature_celsius=wanted.temperature_celsius,
+        stack_pressure_mpa=wanted.stack_pressure_mpa,
+        every_s=min(
+            (e.poll_period_s for e in entries if isinstance(e, ChamberEntry | LoadCellEntry)),
+            default=math.inf,
+        ),
+    )
 
 
 def _check_can_be_carried_out(experiment: Experiment) -> None:

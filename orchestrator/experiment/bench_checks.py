@@ -9,9 +9,10 @@ from orchestrator.experiment.conditions import CONDITIONS, Condition
 from orchestrator.experiment.faults import fault_findings
 from orchestrator.experiment.imaging import ImageSeries, OnCondition, SpectrumSeries
 from orchestrator.experiment.protocol import Record, Step
-from orchestrator.experiment.sample import Sample
+from orchestrator.experiment.sample import Environment, Sample
 from orchestrator.inputs.problems import Finding, Path, listed, name_remedy
 from orchestrator.profile.models import BenchProfile, PotentiostatEntry
+from orchestrator.profile.surroundings import ChamberEntry
 from orchestrator.profile.tables import kinds
 
 ROLES = ("potentiostat", "mri", "sem")
@@ -32,6 +33,7 @@ class Request:
         image_kinds: Kind of device that the settings of each valid series are for, by index.
         spectra: Whether spectra are asked for.
         conditions: Every condition with its place.
+        environment: What is to surround the cell.
     """
 
     roles: dict[str, str]
@@ -43,6 +45,7 @@ class Request:
     image_kinds: Mapping[int, str]
     spectra: bool
     conditions: Sequence[tuple[Path, Condition]]
+    environment: Environment | None = None
 
 
 def device_for(name: str, roles: dict[str, str], profile: BenchProfile) -> str | None:
@@ -80,6 +83,7 @@ def bench_findings(request: Request, profile: BenchProfile) -> list[Finding]:
         *_role_findings(request.roles, profile),
         *_image_findings(request, profile),
         *_condition_findings(request.conditions, profile),
+        *_temperature_findings(request, profile),
     ]
     recipe = None if request.sample is None else request.sample.simulate_as
     if recipe is not None and profile.any_simulated:
@@ -196,6 +200,22 @@ def _limit_findings(
                 f"{low:g} to {high:g} {unit}"
             )
             yield Finding(("protocol", "safety", key), what, "narrow it, or use another bench")
+
+
+def _temperature_findings(request: Request, profile: BenchProfile) -> Iterator[Finding]:
+    """The temperature lies within what the bench allows of its chamber."""
+    chamber = device_for("chamber", request.roles, profile)
+    celsius = request.environment.temperature_celsius if request.environment else None
+    entry = profile.devices.get(chamber or "")
+    if celsius is None or not isinstance(entry, ChamberEntry):
+        return
+    low, high = entry.limits.min_celsius, entry.limits.max_celsius
+    if not low <= celsius <= high:
+        what = (
+            f"got {celsius:g} degree Celsius, expected within the limits of {chamber} on bench "
+            f"{profile.bench}, {low:g} to {high:g} degree Celsius"
+        )
+        yield Finding(("environment", "temperature_celsius"), what, "change it")
 
 
 def known_roles() -> tuple[str, ...]:

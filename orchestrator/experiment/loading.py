@@ -15,7 +15,7 @@ from orchestrator.experiment.conditions import Condition
 from orchestrator.experiment.imaging import ImageSeries, SpectrumSeries
 from orchestrator.experiment.model import Experiment
 from orchestrator.experiment.protocol import AnyStep, Record, Safety, Step
-from orchestrator.experiment.sample import Sample
+from orchestrator.experiment.sample import Environment, Sample
 from orchestrator.inputs.invalid import ExperimentFileError, ProfileFileError
 from orchestrator.inputs.models import validated
 from orchestrator.inputs.problems import Finding, InvalidInput, Problem, described
@@ -136,6 +136,7 @@ class _Reading:
                 if one is not None
             },
             spectra=bool(spectra),
+            environment=_part(Environment, self.data.get("environment")),
             conditions=conditions_of(
                 stop_when,
                 [

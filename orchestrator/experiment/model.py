@@ -117,6 +117,7 @@ class Experiment(StrictModel):
             image_devices=[(index, one.device) for index, one in enumerate(self.images)],
             image_kinds={i: one.settings.device_kind for i, one in enumerate(self.images)},
             spectra=bool(self.spectra),
+            environment=self.environment,
             conditions=conditions_of(
                 self.stop_when,
                 [

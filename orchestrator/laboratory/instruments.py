@@ -8,12 +8,15 @@ from typing import Any
 
 from orchestrator.errors import ProfileError
 from sim.instruments.agilent_33500 import SimulatedAgilent33500
+from sim.instruments.bridge_amplifier import BridgeAmplifier, BridgeCalibration
 from sim.instruments.bridge_potentiostat import SimulatedPotentiostat
 from sim.instruments.keithley_2450 import Keithley2450 as SimulatedKeithley2450
+from sim.instruments.keithley_dmm6500 import SimulatedDmm6500
 from sim.instruments.mri_acquirers import pellet_acquirers
 from sim.instruments.mri_console import SimulatedMriConsole
 from sim.instruments.sem import SimulatedSem
 from sim.instruments.sem_views import view_of
+from sim.instruments.temptronic_ats545 import SimulatedAts545
 from sim.world import World
 
 _CABLE = "ttl"
@@ -109,11 +112,26 @@ def _sem(place: Place) -> Any:
     )
 
 
+def _temptronic_ats545(place: Place) -> Any:
+    return SimulatedAts545(place.world, serial=place.serial, strict=place.strict)
+
+
+def _keithley_dmm6500(place: Place) -> Any:
+    """The multimeter and the amplifier at its terminals, as the profile's calibration has it."""
+    said = dict(place.options["calibration"])
+    said.pop("date")
+    calibration = BridgeCalibration(area_cm2=place.options["area_cm2"], **said)
+    amplifier = BridgeAmplifier(place.world, calibration)
+    return SimulatedDmm6500(place.world, amplifier.volts, serial=place.serial, strict=place.strict)
+
+
 INSTRUMENTS: Mapping[str, Callable[[Place], Any]] = {
     "keithley_2450": _keithley_2450,
     "potentiostat_bridge": _potentiostat,
     "agilent_33500": _agilent_33500,
     "console_bridge": _mri_console,
     "sem_bridge": _sem,
+    "temptronic_ats545": _temptronic_ats545,
+    "keithley_dmm6500": _keithley_dmm6500,
 }
 """What makes a simulated instrument, by the driver that speaks to it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.errors import ProfileError
@@ -20,6 +21,7 @@ from orchestrator.laboratory.timebase import TimeBase
 from orchestrator.profile.models import BenchProfile
 from sim.faults.cell import CellFault
 from sim.faults.faulty_sample import FaultySample
+from sim.thermal import ROOM_CELSIUS
 from sim.wire.faults import FaultyInstrument
 from sim.wire.visa import SimulatedVisaLibrary
 from sim.world import World
@@ -34,7 +36,9 @@ class Laboratory:
         profile: The bench; only its simulated resources are built.
         sample: What lies on it, as an experiment's ``simulate_as``.
         time: The bench's time.
-        surroundings: Temperature and stack pressure from the beginning.
+        surroundings: Temperature and stack pressure from the beginning. Where a simulated
+            chamber stands on the bench the temperature is the room's instead: the experiment has
+            to bring it about.
         faults: What goes wrong, beside what `sample` says; times count from now on.
         strict: Raise at a command that an instrument does not have; else it answers as the real
             one does, with an entry in its error queue.
@@ -67,14 +71,13 @@ class Laboratory:
         self._profile = profile
         self.faults = [self._checked(given) for given in (*own_faults, *faults)]
         around = surroundings or Surroundings()
+        if any(profile.links[name].simulated for name in profile.of_kind("chamber")):
+            around = replace(around, temperature_celsius=ROOM_CELSIUS)
         values = [simulated_fault(one) for one in self.faults]
         of_cell = [one for one in values if isinstance(one, CellFault)]
         self._cell = FaultySample(make_sample(self.recipe, around), of_cell)
         self.world = World(self._cell, now=time.elapsed, seed=int(self.recipe["seed"]))
-        if around.temperature_celsius is not None:
-            self.world.temperature_celsius = around.temperature_celsius
-        if around.stack_pressure_mpa is not None:
-            self.world.stack_pressure_mpa = around.stack_pressure_mpa
+        self._surround(around)
         self.instruments = {}
         for number, (who, link) in enumerate(profile.links.items(), start=1):
             if link.simulated:
@@ -125,6 +128,15 @@ class Laboratory:
         target = target_of(fault, self._profile)
         name = "" if target is None else simulated_name(self._profile.links[target].resource)
         put(fault, self._cell, self.wires.get(name), self.instruments.get(name))
+
+    def _surround(self, around: Surroundings) -> None:
+        """What the world says of temperature and pressure is what the sample began in."""
+        began = self.world.sample.describe()
+        for name in ("temperature_celsius", "stack_pressure_mpa"):
+            value = getattr(around, name)
+            value = began.get(name) if value is None else value
+            if value is not None:
+                setattr(self.world, name, value)
 
     def describe(self) -> dict[str, Any]:
         """Provenance of the simulation: model, preset, seed, every parameter and every fault."""

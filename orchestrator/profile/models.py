@@ -21,6 +21,7 @@ from orchestrator.inputs.models import StrictModel
 from orchestrator.inputs.problems import described, listed, name_remedy
 from orchestrator.profile.checks import HARDWARE_JOURNAL_S, agreement
 from orchestrator.profile.links import Limits, Link
+from orchestrator.profile.surroundings import ChamberEntry, LoadCellEntry
 from orchestrator.profile.tables import Driver, Kind, drivers, kinds
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}"
@@ -100,7 +101,13 @@ class OtherEntry(StrictModel):
         return dict(self.parts)
 
 
-_ENTRIES = {"potentiostat": PotentiostatEntry, "mri": MriEntry, "sem": SemEntry}
+_ENTRIES = {
+    "potentiostat": PotentiostatEntry,
+    "mri": MriEntry,
+    "sem": SemEntry,
+    "chamber": ChamberEntry,
+    "load_cell": LoadCellEntry,
+}
 
 
 def _entry_tag(value: Any) -> str:
@@ -129,6 +136,8 @@ DeviceEntry = Annotated[
     Annotated[PotentiostatEntry, Tag("kind:potentiostat")]
     | Annotated[MriEntry, Tag("kind:mri")]
     | Annotated[SemEntry, Tag("kind:sem")]
+    | Annotated[ChamberEntry, Tag("kind:chamber")]
+    | Annotated[LoadCellEntry, Tag("kind:load_cell")]
     | Annotated[OtherEntry, Tag("kind:other")],
     Discriminator(_entry_tag),
     WrapValidator(_known_kind),

@@ -85,6 +85,18 @@ _KINDS = (
         takes_images=True,
         safe_actions=("abort", "keep"),
     ),
+    Kind(
+        "chamber",
+        parts={"": "chamber"},
+        signals=("temperature_celsius", "air_celsius", "setpoint_celsius"),
+        safe_actions=("off", "hold"),
+    ),
+    Kind(
+        "load_cell",
+        parts={"": "voltmeter"},
+        signals=("pressure_mpa", "force_n", "raw_v"),
+        safe_actions=("keep",),
+    ),
 )
 
 _DRIVERS = (
@@ -110,6 +122,8 @@ _DRIVERS = (
     Driver("console_bridge", role="mri_console"),
     Driver("sem_bridge", role="microscope"),
     Driver("agilent_33500", role="trigger"),
+    Driver("temptronic_ats545", role="chamber"),
+    Driver("keithley_dmm6500", role="voltmeter"),
 )  # fmt: skip
 
 

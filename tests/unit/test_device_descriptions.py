@@ -17,6 +17,13 @@ SUFFIXES = {
     "_deg": "deg",
     "_mm": "mm",
     "_mhz": "MHz",
+    "_celsius": "degC",
+    "_mpa": "MPa",
+    "_n": "N",
+    "_cm2": "cm2",
+    "_percent": "%",
+    "_kn": "V/kN",
+    "_per_min": "degC/min",
 }
 
 
@@ -24,6 +31,23 @@ SUFFIXES = {
 def bench(tmp_path_factory):
     with open_bench("sim-mri", data=tmp_path_factory.mktemp("data")) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def press_bench(tmp_path_factory):
+    with open_bench("sim-chamber", data=tmp_path_factory.mktemp("data")) as opened:
+        opened.oven.trigger()
+        opened.press.trigger()
+        yield opened
+
+
+@pytest.mark.parametrize("device", ["oven", "press"])
+def test_names_and_units_of_what_surrounds_the_cell_agree(press_bench, device):
+    test_names_and_units_agree(press_bench, device)
+
+
+def test_readings_of_what_surrounds_the_cell_match_their_descriptions(press_bench):
+    test_readings_match_their_descriptions(press_bench)
 
 
 @pytest.mark.parametrize("device", ["pstat", "mri"])

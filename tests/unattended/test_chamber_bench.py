@@ -1,0 +1,209 @@
+"""Temperature and stack pressure: from an experiment file to the sample and back."""
+
+import contextlib
+import math
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from devices.errors import LimitError, NotReachedError
+from orchestrator.bench import open_bench
+from orchestrator.errors import ExperimentError
+from orchestrator.experiment.loading import load_experiment
+from orchestrator.laboratory import Surroundings
+from orchestrator.planning import experiment_plan
+from orchestrator.profile.loading import load_profile
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+EV_PER_K = 8.617333e-5
+
+
+@contextlib.contextmanager
+def on_bench(tmp_path, example, documents, profile=None, **environment):
+    """An open sim-chamber with an example ready to run; gives (bench, plan)."""
+    profile = profile or load_profile("sim-chamber")
+    experiment = load_experiment(EXAMPLES / f"{example}.yaml", profile=profile)
+    wanted = experiment.environment.model_copy(update=environment)
+    experiment = experiment.model_copy(update={"environment": wanted})
+    with open_bench(
+        profile,
+        data=tmp_path,
+        sample=experiment.sample.simulate_as.model_dump(exclude_none=True),
+        surroundings=Surroundings(**wanted.model_dump()),
+    ) as bench:
+        bench.RE.subscribe(documents)
+        yield bench, experiment_plan(experiment, bench, md={})
+
+
+def flows(bench):
+    """Whether the chamber's air is on, as the instrument itself says."""
+    return bool(int(bench.laboratory.instruments["oven"].answer(b"AUXC?")) & 0x20)
+
+
+def run(tmp_path, example, documents, **environment):
+    """Run it; gives the simulated laboratory as it was when the bench closed."""
+    with on_bench(tmp_path, example, documents, **environment) as (bench, plan):
+        bench.RE(plan)
+        truth = bench.laboratory.truth()
+        assert bench.oven.state.get() == "off"
+        assert not flows(bench)
+    return truth
+
+
+class Documents(list):
+    """Documents of a run in their order."""
+
+    def __call__(self, name, doc):
+        self.append((name, doc))
+
+    def of(self, name):
+        return [doc for kind, doc in self if kind == name]
+
+    def stream(self, stream):
+        """Columns of a stream, events and pages alike, with their times."""
+        uids = {doc["uid"] for doc in self.of("descriptor") if doc["name"] == stream}
+        columns = defaultdict(list)
+        for name, doc in self:
+            if name not in ("event", "event_page") or doc["descriptor"] not in uids:
+                continue
+            for key, value in {**doc["data"], "time": doc["time"]}.items():
+                columns[key] += value if name == "event_page" else [value]
+        return columns
+
+
+@pytest.fixture
+def documents():
+    return Documents()
+
+
+def test_conductivity_is_activated_by_0p42_ev(tmp_path, documents):
+    kelvin, bulk = [], []
+    for celsius in (10.0, 40.0, 70.0):
+        seen = Documents()
+        truth = run(tmp_path, "conductivity_at_60_celsius", seen, temperature_celsius=celsius)
+        around, echem = seen.stream("environment"), seen.stream("echem")
+        measured = around["oven_temperature_celsius"][-1]
+        assert measured == pytest.approx(celsius, abs=0.6)  # band and noise
+        assert measured == pytest.approx(truth["temperature_celsius"], abs=0.2)
+        current = np.array(echem["pstat_current_ma"])
+        flows = np.abs(current) > 0.005
+        ohm = 1e3 * np.abs(np.array(echem["pstat_voltage_v"])[flows] / current[flows])
+        own_cm2 = float(np.mean(ohm)) * math.pi * 0.1**2 - truth["interface_ohm_cm2"]
+        assert own_cm2 == pytest.approx(truth["bulk_ohm_cm2"], rel=0.02)
+        kelvin.append(measured + 273.15)
+        bulk.append(own_cm2)
+    slope = np.polyfit(1.0 / np.array(kelvin), np.log(bulk), 1)[0]
+    assert EV_PER_K * slope == pytest.approx(0.42, rel=0.03)
+
+
+def test_contact_is_kept_at_1p5_mpa_and_lost_at_1(tmp_path, documents):
+    kept = run(tmp_path, "pressure_1p5_mpa", documents)
+    assert documents.of("stop")[0]["reason"] == "completed"
+    volts = np.array(documents.stream("echem")["pstat_voltage_v"])
+    assert np.ptp(volts[10:-10]) < 0.01  # V, flat to 4 mAh/cm2
+    assert kept["contact_loss"] < 0.05
+    around = documents.stream("environment")
+    read, error = (np.array(around[f"press_pressure{k}_mpa"]) for k in ("", "_error"))
+    assert np.all(np.abs(read - 1.5) < 4.0 * error)
+    assert max(around["press_drift_alarm"]) == 0
+    assert np.diff(around["time"]).max() <= 330.0  # each 300 s, and a poll
+
+    other = Documents()
+    lost = run(tmp_path, "pressure_1p5_mpa", other, stack_pressure_mpa=1.0)
+    assert np.ptp(np.array(other.stream("echem")["pstat_voltage_v"])[10:-10]) > 0.2
+    assert lost["contact_loss"] > 0.9
+
+
+def test_a_reading_is_taken_before_the_cell_is_energised_and_after_it_is_off(tmp_path, documents):
+    run(tmp_path, "conductivity_at_60_celsius", documents)
+    around, echem = documents.stream("environment"), documents.stream("echem")
+    before = [t for t in around["time"] if t <= echem["time"][0]]
+    assert before
+    assert around["oven_state"][len(before) - 1] == "settled"
+    assert around["time"][-1] >= echem["time"][-1]
+    said = documents.stream("events")["event_text"]
+    assert [text.partition(" at ")[0] for text in said[:2]] == [
+        "oven: goes to 60 C",
+        "oven: settled",
+    ]
+
+
+def never_energised(bench, documents):
+    assert not documents.stream("echem")["time"]
+    assert bench.laboratory.truth()["throughput_mah"] == 0.0
+    assert documents.of("stop")[0]["exit_status"] == "fail"
+
+
+def test_a_chamber_that_never_settles_fails_before_anything_is_energised(tmp_path, documents):
+    profile = load_profile("sim-chamber")
+    oven = profile.devices["oven"].model_copy(update={"deadline_s": 900.0, "soak_s": 9999.0})
+    hasty = profile.model_copy(update={"devices": {**profile.devices, "oven": oven}})
+    with on_bench(tmp_path, "conductivity_at_60_celsius", documents, hasty) as (bench, plan):
+        with pytest.raises(NotReachedError, match=r"oven: got .* after 900 s, expected 60.0 C"):
+            bench.RE(plan)
+        never_energised(bench, documents)
+        assert bench.oven.state.get() == "off"
+
+
+def test_another_pressure_than_stated_fails_before_anything_is_energised(tmp_path, documents):
+    with on_bench(tmp_path, "conductivity_at_60_celsius", documents, stack_pressure_mpa=2.0) as (
+        bench,
+        plan,
+    ):
+        bench.laboratory.world.apply_pressure(0.0, 5.0)  # somebody turned the bolt since
+        with pytest.raises(LimitError, match=r"press: stack pressure: got 5.* expected 2 MPa"):
+            bench.RE(plan)
+        never_energised(bench, documents)
+
+
+def test_a_pause_while_it_settles_leaves_the_chamber_alone(tmp_path, documents):
+    with on_bench(tmp_path, "conductivity_at_60_celsius", documents) as (bench, plan):
+        bench.clock.call_later(900.0, bench.pause, owner=bench.oven)
+        bench.RE.run(plan)
+        assert str(bench.RE.state) == "paused"
+        assert flows(bench)
+        bench.resume()
+    assert documents.of("stop")[0]["exit_status"] == "success"
+    assert len(documents.stream("echem")["time"]) == 183
+    assert documents.stream("environment")["oven_state"].count("settled") >= 2
+
+
+def test_an_abort_while_it_settles_makes_the_chamber_safe(tmp_path, documents):
+    with on_bench(tmp_path, "conductivity_at_60_celsius", documents) as (bench, plan):
+        bench.clock.call_later(900.0, bench.pause, owner=bench.oven)
+        bench.RE.run(plan)
+        bench.abort()
+        assert not flows(bench)
+        assert not bench.RE.unsafe
+    assert documents.of("stop")[0]["exit_status"] == "abort"
+
+
+def test_a_chamber_that_falls_silent_during_a_run_is_noted_and_the_run_goes_on(tmp_path, documents):
+    with on_bench(tmp_path, "pressure_1p5_mpa", documents) as (bench, plan):
+        bench.laboratory.inject("silence:oven:7200:9000")
+        bench.RE(plan)
+    missing = [
+        text
+        for kind, text in zip(
+            documents.stream("events")["event_kind"],
+            documents.stream("events")["event_text"],
+            strict=True,
+        )
+        if kind == "environment_missing"
+    ]
+    assert 3 <= len(missing) <= 8
+    assert all(text.startswith("oven: ") for text in missing)
+    assert documents.of("stop")[0]["reason"] == "completed"
+
+
+def test_temperatures_beyond_the_benchs_limits_are_refused_with_their_place(tmp_path):
+    text = (EXAMPLES / "conductivity_at_60_celsius.yaml").read_text()
+    hot = tmp_path / "hot.yaml"
+    hot.write_text(text.replace("{temperature_celsius: 60}", "{temperature_celsius: 120}"))
+    with pytest.raises(
+        ExperimentError,
+        match=r"environment.temperature_celsius: got 120 .* limits of oven .* -20 to 80",
+    ):
+        load_experiment(hot)
