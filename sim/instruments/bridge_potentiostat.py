@@ -175,7 +175,8 @@ class SimulatedPotentiostat:
 
     def _data(self, wanted: dict[str, Any]) -> bytes:
         """Rows of one process as a block, with the CRC-32 of their bytes behind them."""
-        process, first, count = (wanted.get(key) for key in ("process", "first", "count"))
+        process = str(wanted.get("process"))
+        first, count = wanted.get("first"), wanted.get("count")
         if set(wanted) != {"process", "first", "count"} or process not in _COLUMNS:
             raise CommandError(-224, "expected process (transient or spectrum), first and count")
         if type(first) is not int or type(count) is not int:

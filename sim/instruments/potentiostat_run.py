@@ -171,7 +171,8 @@ class ProgramRun:
         self.advance(t_s)
         if not self.running:
             return
-        if t_s > self._last_s + 1e-6:
+        t_s = max(t_s, self._last_s)
+        if t_s - self.start_s > self.last[0] + _EARLY_S:
             self._take(np.array([t_s]), np.array([self._next]), closing=True)
         self._measure_points(t_s)
         self._end(t_s, "stopped")
