@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim.images.mri import FlashImager, FlashSettings
+from sim.images.mri import PUBLISHED_3D, FlashImager, FlashSettings
+from sim.images.mri_volume import VolumeImager
+from sim.images.nmr import PUBLISHED_NMR, RotorContent, SpectrumImager
 from sim.samples.full_cell import FullCell
 from sim.samples.llzo_cell import LlzoCell
 from tests.galvanostat import run_to
@@ -110,6 +112,17 @@ def test_frames(unit_s):
     report("first frame", first_s, unit_s, 8.0)
     report("each later frame", frames_s / 41, unit_s, 0.02)
     print(f"first/later = {first_s / (frames_s / 41):.0f}")
+
+
+def test_volumes_and_spectra(unit_s):
+    cell = LlzoCell.from_preset("insitu_8p9")
+    imager = VolumeImager(cell.geometry, PUBLISHED_3D, seed=0)
+    volume_s, _ = cpu_s(lambda: imager.frame([5.3, 3.7, 3.5, 4.6], 0.9, 0), repeats=5)
+    report("volume of a shorted 8 mm cell", volume_s, unit_s, 0.7)
+    rotor = RotorContent((0.1, 0.3), (40.0, 260.0), 0.9)
+    spectra = SpectrumImager(PUBLISHED_NMR, seed=0)
+    spectra_s, _ = cpu_s(lambda: spectra.frame((rotor, rotor), 0), repeats=5)
+    report("pair of spectra", spectra_s, unit_s, 0.7)
 
 
 def test_750_cycles_of_the_full_cell_with_holds_and_a_record_each_minute(unit_s):

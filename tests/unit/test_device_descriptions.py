@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from ophyd.utils import ReadOnlyError
 
+from devices.errors import InstrumentFault
+from devices.mri_methods import SETTINGS, SETTINGS_OF
 from devices.signals import ClockSignal, ReadbackSignal, clock_of
 from orchestrator.bench import open_bench
 
@@ -24,6 +26,8 @@ SUFFIXES = {
     "_percent": "%",
     "_kn": "V/kN",
     "_per_min": "degC/min",
+    "_khz": "kHz",
+    "_ppm": "ppm",
 }
 
 
@@ -62,6 +66,34 @@ def test_names_and_units_agree(bench, device):
         assert doc["dtype"] in ("number", "integer", "string", "array"), key
         assert doc["source"].startswith("sim://"), key
         assert isinstance(doc["shape"], list), key
+
+
+METHODS = {
+    "single_pulse": ([1, 2, 4096], ["frame", "nucleus", "shift_ppm"], 1024 * 10 + 256 * 2),
+    "gradient_echo_3d": ([1, 32, 100, 100], ["frame", "z", "y", "x"], 0.25 * 3200 * 128),
+    "flash2d": ([1, 52, 81], ["frame", "z", "x"], 0.3 * 52 * 1024),
+}
+"""Shape, axes and duration (s) of each method's published settings."""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_scanner_describes_what_each_method_gives(bench, method):
+    before, after = bench.mri.configure({"method": method})
+    test_names_and_units_agree(bench, "mri")
+    image = bench.mri.describe()["mri_image"]
+    *expected, duration_s = METHODS[method]
+    assert [image["shape"], image["dims"]] == expected
+    assert bench.mri.expected_duration_s.get() == pytest.approx(duration_s)
+    held = {key.removeprefix("mri_") for key in after} - {
+        "expected_duration_s", "clock_offset_s", "serial",
+    }  # fmt: skip
+    assert held == set(SETTINGS_OF[method])
+    assert set(bench.mri.describe_configuration()) == set(after)
+    assert before["mri_method"]["value"] != method
+    foreign = next(name for name in SETTINGS if name not in SETTINGS_OF[method])
+    with pytest.raises(InstrumentFault, match=f"unknown settings {foreign} of {method}"):
+        bench.mri.configure({foreign: 1})
+    assert bench.mri.read_configuration() == after, "what is refused changes nothing"
 
 
 def test_readings_match_their_descriptions(bench):
