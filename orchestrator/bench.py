@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from devices.errors import DeviceError
 from devices.link import Link, open_link
@@ -17,7 +17,7 @@ from orchestrator.engine import Engine
 from orchestrator.equipment import Supplies, make_device
 from orchestrator.errors import ProfileError
 from orchestrator.experiment.faults import Given
-from orchestrator.laboratory import Laboratory, Surroundings, TimeBase, time_base
+from orchestrator.laboratory import Laboratory, Surroundings, TimeBase, over_tcp, time_base
 from orchestrator.live import Live
 from orchestrator.profile.links import Link as LinkEntry
 from orchestrator.profile.loading import load_profile
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from orchestrator.records.store import Store
 
 log = logging.getLogger(__name__)
+
+Transport = Literal["process", "tcp"]
+"""How bytes reach simulated instruments."""
 
 
 class Bench:
@@ -44,6 +47,8 @@ class Bench:
         surroundings: What surrounds that sample from the beginning.
         faults: What goes wrong on a simulated bench, each as a text or a mapping.
         real_time: Put a simulated bench on the system's clock.
+        transport: How bytes reach simulated instruments: in this ``process``, or over ``tcp`` on
+            loopback, as they reach real ones. The records are the same.
 
     Attributes:
         profile: As given.
@@ -65,11 +70,13 @@ class Bench:
         surroundings: Surroundings | None = None,
         faults: Iterable[Given] = (),
         real_time: bool = False,
+        transport: Transport = "process",
     ) -> None:
-        self.profile, self.data = profile, data
+        self.profile, self.data, self._transport = profile, data, transport
         self._open = ExitStack()
+        self.time: TimeBase = time_base(self.profile, real_time=real_time)
+        self._open.callback(self._close_loop)
         try:
-            self.time: TimeBase = time_base(self.profile, real_time=real_time)
             self.laboratory = self._laboratory(sample, surroundings, tuple(faults))
             self._compose()
         except BaseException:
@@ -115,6 +122,9 @@ class Bench:
         self._open.callback(self._worker.close)
         self._open.callback(self._recorder.close)
         self.links: dict[str, Link] = {}
+        self._addresses: dict[str, str] = {}
+        if self.laboratory is not None and self._transport == "tcp":
+            self._addresses = self._open.enter_context(over_tcp(self.laboratory))
         self.say: Callable[[str], None] = log.info
         supplies = Supplies(
             profile=self.profile,
@@ -271,9 +281,11 @@ class Bench:
         return not self.profile.kind_of(name).drives_cell
 
     def _link(self, who: str, entry: LinkEntry) -> Link:
-        library = self.laboratory.visa_library if self.laboratory and entry.simulated else None
+        address = self._addresses.get(entry.resource, entry.resource)
+        in_process = entry.simulated and address == entry.resource
+        library = self.laboratory.visa_library if self.laboratory and in_process else None
         link = open_link(
-            entry.resource,
+            address,
             who=who,
             timeout_s=entry.timeout_s,
             expect=entry.identity,
@@ -295,8 +307,11 @@ class Bench:
 
         loop.call_soon_threadsafe(end)
         self.RE._th.join(timeout=5.0)  # noqa: SLF001 - bluesky offers no way to end its thread
-        if not loop.is_running():
-            loop.close()
+        self._close_loop()
+
+    def _close_loop(self) -> None:
+        if not self.time.loop.is_running():
+            self.time.loop.close()
 
 
 @contextmanager
@@ -308,6 +323,7 @@ def open_bench(
     surroundings: Surroundings | None = None,
     faults: Iterable[Given] = (),
     real_time: bool = False,
+    transport: Transport = "process",
 ) -> Iterator[Bench]:
     """Open a bench for a ``with`` block; everything is off and closed after it.
 
@@ -318,6 +334,8 @@ def open_bench(
         surroundings: What surrounds that sample from the beginning.
         faults: What goes wrong on a simulated bench, each as a text or a mapping.
         real_time: Put a simulated bench on the system's clock.
+        transport: How bytes reach simulated instruments: in this ``process``, or over ``tcp`` on
+            loopback, as they reach real ones. The records are the same.
 
     Raises:
         ProfileError: The profile is wrong; with file, line and column.
@@ -331,6 +349,7 @@ def open_bench(
         surroundings=surroundings,
         faults=faults,
         real_time=real_time,
+        transport=transport,
     ) as bench:
         yield bench
 

@@ -6,7 +6,7 @@ into `samples.SAMPLES`, new simulated instruments into `instruments.INSTRUMENTS`
 """
 
 from orchestrator.laboratory.samples import DEFAULT_SAMPLE, Surroundings
-from orchestrator.laboratory.serving import ServedLaboratory, serve_laboratory
+from orchestrator.laboratory.serving import ServedLaboratory, over_tcp, serve_laboratory
 from orchestrator.laboratory.simulated import Laboratory
 from orchestrator.laboratory.timebase import TimeBase, time_base
 
@@ -16,6 +16,7 @@ __all__ = [
     "ServedLaboratory",
     "Surroundings",
     "TimeBase",
+    "over_tcp",
     "serve_laboratory",
     "time_base",
 ]

@@ -10,10 +10,13 @@ from typing import Any
 from orchestrator.errors import ProfileError
 from orchestrator.experiment.faults import Given
 from orchestrator.inputs.problems import name_remedy
-from orchestrator.laboratory.simulated import Laboratory, simulated_name
+from orchestrator.laboratory.simulated import Laboratory, simulated_name, simulated_resource
 from orchestrator.laboratory.timebase import TimeBase
 from orchestrator.profile.models import BenchProfile
 from sim.wire.tcp import Served, serve
+
+BENCH_LIFE_S = 24 * 3600.0
+"""Longest life of a bench's instruments over TCP, s of real time."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,27 @@ def serve_laboratory(
             yield ServedLaboratory(laboratory, resources, identities, served)
     finally:
         time.loop.close()
+
+
+@contextmanager
+def over_tcp(laboratory: Laboratory, *, life_s: float = BENCH_LIFE_S) -> Iterator[dict[str, str]]:
+    """Carry a bench's own instruments over TCP on loopback, in whatever time the bench lives.
+
+    In virtual time the engine's loop blocks while it exchanges bytes, so that time stands still,
+    and the server's thread answers with the laboratory's present.
+
+    Args:
+        laboratory: What is carried, with the faults of its wires.
+        life_s: Longest life of the server, s of real time.
+
+    Yields:
+        VISA resource string by ``sim://`` resource.
+
+    Raises:
+        Exception: The first that an instrument raised, when the context ends.
+    """
+    with _listening(laboratory.wires, {}, life_s) as served:
+        yield {simulated_resource(name): served.resource(name) for name in laboratory.wires}
 
 
 @contextmanager

@@ -155,3 +155,8 @@ class Laboratory:
 def simulated_name(resource: str) -> str:
     """Name of a simulated instrument, ``smu`` of ``sim://smu``."""
     return resource.removeprefix(_PREFIX)
+
+
+def simulated_resource(name: str) -> str:
+    """Resource of a simulated instrument, ``sim://smu`` of ``smu``."""
+    return f"{_PREFIX}{name}"

@@ -13,12 +13,14 @@ response is linear whatever the amplitude, which is why the amplitude is reporte
 
 from __future__ import annotations
 
+import math
 import zlib
 from typing import Any
 
 import numpy as np
 
 from sim.clock import EPOCH_S
+from sim.faults.upsets import METER_KINDS, MeterUpsets
 from sim.instruments.bridge_protocol import CommandError, CommandSet, block, json_line
 from sim.instruments.potentiostat_program import (
     HIGHEST_HZ,
@@ -66,7 +68,12 @@ class SimulatedPotentiostat:
         clock_offset_s: What its clock (Unix s) shows when the world begins.
         noise_factor: Scales the noise of the records; 0 for none. Spectra keep theirs.
         strict: Raise `sim.errors.UnknownCommand` at an undefined header.
+
+    Attributes:
+        upsets: Faults of its voltmeter.
     """
+
+    upset_kinds = METER_KINDS
 
     def __init__(
         self,
@@ -79,6 +86,7 @@ class SimulatedPotentiostat:
     ) -> None:
         self._world, self._clock_offset_s = world, clock_offset_s
         self._noise_factor = noise_factor
+        self.upsets = MeterUpsets(math.nan)
         self._program: Program | None = None
         self._run: ProgramRun | None = None
         self._programs = self._spectra = 0
@@ -140,6 +148,7 @@ class SimulatedPotentiostat:
             self._now_s,
             noise=NoiseStream(self._world.seed, self._programs, stream=_NOISE_STREAM),
             noise_factor=self._noise_factor,
+            upsets=self.upsets,
             seed=self._world.seed,
             spectra=self._spectra,
         )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sim.faults.upsets import MeterUpsets
 from sim.instruments.potentiostat_program import (
     I_RANGES_MA,
     SCAN_STEP_V,
@@ -108,6 +109,7 @@ class ProgramRun:
         noise_factor: Scales the noise of the samples; 0 for none.
         seed: Seed of the noise of its spectra.
         spectra: Number of spectra that the instrument has begun before.
+        upsets: Faults of the voltmeter.
 
     Attributes:
         start_s: When it started.
@@ -129,9 +131,11 @@ class ProgramRun:
         noise_factor: float,
         seed: int,
         spectra: int,
+        upsets: MeterUpsets,
     ) -> None:
         self._sample, self.program, self.start_s = sample, program, t_s
         self._noise, self._noise_factor, self._seed = noise, noise_factor, seed
+        self._upsets = upsets
         self.records, self.points = Table(len(ROW_COLUMNS)), Table(len(POINT_COLUMNS))
         self.technique, self.reason, self.spectra = 0, "", spectra
         self.ended_s: float | None = None
@@ -217,6 +221,7 @@ class ProgramRun:
         """Sample, look at limits and tests, keep records, and go on or end."""
         seen = self._sample.terminals(times_s)
         current_ma, voltage_v = self._measured(seen.current_ma, seen.voltage_v)
+        voltage_v = self._upsets.readings(times_s, voltage_v)
         counted = self._counted(times_s, seen.current_ma)
         outside = self.program.limits.outside(voltage_v, current_ma)
         met = self._met(times_s, current_ma, voltage_v, counted)
@@ -227,6 +232,7 @@ class ProgramRun:
         columns = (times_s - self.start_s, current_ma, voltage_v, counted)
         rows = np.column_stack([column[:upto][kept] for column in columns])
         self.records.append(np.column_stack([rows, np.full(len(rows), float(self.technique))]))
+        self._upsets.kept(voltage_v[:upto])
         self._samples += upto
         self._next = int(numbers[upto - 1]) + 1
         self._last_s, self._last_ma = float(times_s[upto - 1]), _finite(seen.current_ma[upto - 1])

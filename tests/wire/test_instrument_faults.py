@@ -276,3 +276,44 @@ def test_a_stage_drifts_as_if_it_were_moved():
         moved.at(4000.0).tell("sem", b'ACQ:CONF {"stage_um":[-3.0,2.0]}')
         moved.scan(4000.0)
         assert np.array_equal(lab.at(4100.0).image(), moved.at(4100.0).image())
+
+
+# --- the potentiostat with impedance ------------------------------------------------------------
+
+
+class Potentiostat(Hand):
+    """The laboratory with the potentiostat behind the bridge."""
+
+    PROFILE = "sim-eis"
+
+    def run(self, end_s):
+        """Ten minutes at 10 uA, a record each 10 s; records so far: time, voltage, current."""
+        step = {"technique": "cc", "current_ma": 0.01, "duration_s": 600, "record": {"dt_s": 10}}
+        limits = {
+            "min_voltage_v": -5,
+            "max_voltage_v": 5,
+            "min_current_ma": -1,
+            "max_current_ma": 1,
+        }
+        given = json.dumps({"limits": limits, "techniques": [step]}).encode()
+        self.tell("pstat", b"TECH:LOAD " + given, b"TECH:STAR")
+        assert b"No error" in self.ask("pstat", b"SYST:ERR?")
+        count = json.loads(self.at(end_s).ask("pstat", b"TECH:STAT?"))["rows"]
+        wanted = b'{"process":"transient","first":0,"count":%d}' % count
+        raw = self.laboratory.instruments["pstat"].answer(b"TECH:DATA? " + wanted)
+        rows = np.frombuffer(raw[2 + int(raw[1:2]) : -4], "<f8").reshape(count, 5)
+        return rows[:, 0], rows[:, 2], rows[:, 1]
+
+
+def test_the_potentiostat_behind_the_bridge_has_the_same_faults():
+    with Potentiostat("stuck_reading:pstat:95:205", "short:cell:500:inf:ohm=50") as lab:
+        times, volts, _ = lab.run(700.0)
+    assert len(set(volts[(times > 85) & (times < 205)])) <= 2  # the last before is a sample
+    assert len(set(volts[times < 95])) > 5
+    assert volts[(times > 500) & (times < 600)] == pytest.approx(0.01e-3 * 50, abs=1e-4)
+    with Potentiostat("overload:pstat:295:400") as lab:
+        times, volts, _ = lab.run(700.0)
+        status = json.loads(lab.ask("pstat", b"TECH:STAT?"))
+    assert (status["reason"], status["cell_on"]) == ("limit", False)
+    assert times[-1] == pytest.approx(295, abs=1.1)
+    assert np.isnan(volts[-1])

@@ -1,0 +1,129 @@
+"""The same run in process and over TCP, looked at or not: identical documents."""
+
+from __future__ import annotations
+
+import io
+import random
+
+import numpy as np
+import pytest
+
+from orchestrator.bench import open_bench
+from orchestrator.experiment import Experiment, load_experiment
+from orchestrator.experiment.templates import example_path
+from orchestrator.records.directory import DataDirectory
+from orchestrator.records.reading import read_journal
+from orchestrator.records.runs import load_run
+from orchestrator.running import run_experiment
+
+HIDDEN = {"uid", "run_start", "descriptor", "stream_resource", "uri", "scan_id"}
+FAULTS = ("short:cell:9000:9600:ohm=200", "black:mri:600:1200", "stuck_reading:pstat:5000:5600")
+
+
+def experiment() -> Experiment:
+    """Three cycles with frames of four minutes."""
+    document = load_experiment(example_path("in_situ_mri")).to_document()
+    document["protocol"]["method"][-1]["cycle_count"] = 3
+    document["images"][0]["settings"]["averages"] = 16
+    document["stop_when"] = []
+    return Experiment.model_validate(document)
+
+
+class Nosy:
+    """Asks an instrument something harmless at random times of the experiment.
+
+    Args:
+        bench: Open.
+        seed: Of times and questions.
+    """
+
+    name = "nosy"
+    QUESTIONS = (
+        ("pstat", ":TRAC:ACT?"), ("pstat", "*STB?"), ("pstat", ":OUTP?"), ("pstat", "*IDN?"),
+        ("mri.console", "ACQ:STAT?"), ("mri.console", "ACQ:CONF?"), ("mri.trigger", "*IDN?"),
+    )  # fmt: skip
+
+    def __init__(self, bench, seed: int) -> None:
+        self.bench, self.chance, self.asked = bench, random.Random(seed), 0
+        self.again()
+
+    def again(self) -> None:
+        self.bench.clock.call_later(self.chance.expovariate(1 / 40), self.ask, owner=self)
+
+    def ask(self) -> None:
+        who, question = self.chance.choice(self.QUESTIONS)
+        self.bench.links[who].ask(question)
+        self.bench.laboratory.truth()
+        self.asked += 1
+        self.again()
+
+    def callback_failed(self, error: BaseException) -> None:
+        raise error
+
+
+class Done:
+    """A run that is over.
+
+    Args:
+        data: Where its records go.
+        transport: As for `open_bench`.
+        seed: Of additional questions; None asks none.
+    """
+
+    def __init__(self, data, transport: str, seed: int | None = None) -> None:
+        one = experiment()
+        recipe = one.sample.simulate_as.model_dump(exclude_none=True)
+        with open_bench(
+            "sim-mri", data=data, sample=recipe, faults=FAULTS, transport=transport
+        ) as bench:
+            nosy = None if seed is None else Nosy(bench, seed)
+            self.addresses = [link.resource for link in bench.links.values()]
+            self.result = run_experiment(one, bench, speak=io.StringIO())
+            self.truth = bench.laboratory.truth()
+            self.asked = 0 if nosy is None else nosy.asked
+            if nosy is not None:
+                bench.clock.cancel_all(nosy)
+        journal = DataDirectory(data).journal(self.result.uid)
+        self.documents = [(name, plain(doc)) for name, doc in read_journal(journal).documents]
+        self.run = load_run(journal)
+
+
+def plain(value):
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items() if k not in HIDDEN}
+    if isinstance(value, list):
+        return [plain(v) for v in value]
+    return value
+
+
+@pytest.fixture(scope="module")
+def in_process(tmp_path_factory):
+    return Done(tmp_path_factory.mktemp("process"), "process")
+
+
+def same(one: Done, other: Done) -> None:
+    assert [name for name, _ in one.documents] == [name for name, _ in other.documents]
+    different = [
+        (name, a, b)
+        for (name, a), (_, b) in zip(one.documents, other.documents, strict=True)
+        if a != b
+    ]
+    assert not different
+    frames = zip(one.run.frames("mri"), other.run.frames("mri"), strict=True)
+    assert all(np.array_equal(a, b) for a, b in frames)
+    assert one.truth == other.truth
+
+
+def test_over_tcp_the_documents_are_the_same(in_process, tmp_path):
+    over_tcp = Done(tmp_path, "tcp")
+    assert all(address.startswith("TCPIP0::127.0.0.1::") for address in over_tcp.addresses)
+    assert all(address.startswith("sim://") for address in in_process.addresses)
+    assert in_process.result.duration_s > 3 * 4200
+    same(in_process, over_tcp)
+
+
+@pytest.mark.parametrize("transport", ["process", "tcp"])
+def test_whoever_asks_more_changes_nothing(in_process, tmp_path, transport):
+    asked = Done(tmp_path, transport, seed=7)
+    assert asked.asked > 100
+    same(in_process, asked)
