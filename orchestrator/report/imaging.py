@@ -22,7 +22,9 @@ from orchestrator.analysis.layers import (
 from orchestrator.analysis.stages import Stages, stages_by_definition, stages_by_fit
 from orchestrator.errors import OrchestratorError
 from orchestrator.records.runs import Columns, Run
+from orchestrator.report import micrographs as sem
 from orchestrator.report import spectra as nmr
+from orchestrator.report.micrographs import Micrographs
 from orchestrator.report.spectra import Spectra
 from orchestrator.report.volumes import METHOD as VOLUME
 from orchestrator.report.volumes import Volumes, read_volumes
@@ -74,6 +76,7 @@ class Imaging:
         view_fov_mm: Field of view of `images` (x, z), mm; None where it is not known.
         spectra: Spectra instead of images; None where there are none.
         volumes: What was found in volumes; None where there are none, or `reason` says why.
+        micrographs: A microscope's frames instead of images; None where there are none.
     """
 
     device: str
@@ -91,6 +94,7 @@ class Imaging:
     view_fov_mm: tuple[float, float] | None = None
     spectra: Spectra | None = None
     volumes: Volumes | None = None
+    micrographs: Micrographs | None = None
 
     @property
     def is_view(self) -> bool:
@@ -116,6 +120,9 @@ def find_imaging(run: Run, begin_s: float, sample: Mapping[str, Any]) -> Imaging
         return None
     stream, device = found
     columns = run.streams[stream]
+    configuration = _configuration(run.descriptors.get(stream), device)
+    if configuration.get("method") in sem.METHODS:
+        return _micrographs(run, stream, device, begin_s, configuration)
     frames, reason = _frames(run, stream)
     count = len(columns["time"]) if frames is None else min(len(columns["time"]), len(frames))
     if not count:
@@ -126,7 +133,6 @@ def find_imaging(run: Run, begin_s: float, sample: Mapping[str, Any]) -> Imaging
     )
     shown = _Shown(reason=reason)
     if frames is not None:
-        configuration = _configuration(run.descriptors.get(stream), device)
         known = {**sample, "pristine": run.start.get("pristine", True)}
         shown = _shown(frames[:count], configuration, known, (start_s, end_s), flags)
     return Imaging(
@@ -145,6 +151,37 @@ def find_imaging(run: Run, begin_s: float, sample: Mapping[str, Any]) -> Imaging
         view_fov_mm=shown.view_fov_mm,
         spectra=shown.spectra,
         volumes=shown.volumes,
+    )
+
+
+def _micrographs(
+    run: Run, stream: str, device: str, begin_s: float, configuration: Mapping[str, Any]
+) -> Imaging:
+    """A microscope's frames, which are read one by one: a long series is larger than memory."""
+    columns = run.streams[stream]
+    count = len(columns["time"])
+    start_s, end_s = (_column(columns, f"{device}_{end}", count) - begin_s for end in _SPAN)
+    flags = tuple(str(flag) or OK for flag in columns[f"{device}_quality"])
+    found, reason = None, "micrographs are shown below"
+    try:
+        centre_s = 0.5 * (start_s + end_s)
+        found = sem.read_micrographs(run.frames(stream), configuration, flags, centre_s)
+    except (OrchestratorError, ValueError, IndexError) as error:
+        reason = f"the frames cannot be read: {error}"
+    return Imaging(
+        device=device,
+        start_s=start_s,
+        end_s=end_s,
+        charge_mah=_column(columns, f"{device}_exposure_charge_mah", count),
+        throughput_mah=_column(columns, f"{device}_exposure_throughput_mah", count),
+        charge_end_mah=_column(columns, f"{device}_charge_end_mah", count),
+        flags=flags,
+        images=None,
+        settings=None,
+        analysis=None,
+        reason=reason,
+        method=str(configuration.get("method")),
+        micrographs=found,
     )
 
 

@@ -19,6 +19,7 @@ from orchestrator.report.battery import capacities, capacity_unit, draw_battery
 from orchestrator.report.charge import draw_charge
 from orchestrator.report.contents import Contents, gather
 from orchestrator.report.images import draw_frames
+from orchestrator.report.micrographs import draw_micrographs, void_rows
 from orchestrator.report.overview import draw_overview
 from orchestrator.report.published import comparisons
 from orchestrator.report.spectra import NOTE, draw_spectra, fraction_rows
@@ -76,12 +77,16 @@ def _draw(contents: Contents, directory: Path) -> dict[str, Picture]:
     imaging = contents.imaging
     figures: dict[str, tuple[Callable[[], Figure | None], str]] = {
         "overview": (
-            lambda: draw_overview(contents),
+            lambda: None if _has_micrographs(contents) else draw_overview(contents),
             "Cell voltage, metallic lithium in four depth layers and growth rates against time",
         ),
         "frames": (
             lambda: draw_frames(contents, imaging) if imaging is not None else None,
             "First, middle and last MRI frame with a common grey scale",
+        ),
+        "micrographs": (
+            lambda: _draw_micrographs(contents),
+            "First, middle and last micrograph; voltage, contact loss and number of voids",
         ),
         "battery": (
             lambda: draw_battery(contents),
@@ -113,6 +118,19 @@ def _draw(contents: Contents, directory: Path) -> dict[str, Picture]:
     return pictures
 
 
+def _has_micrographs(contents: Contents) -> bool:
+    return contents.imaging is not None and contents.imaging.micrographs is not None
+
+
+def _draw_micrographs(contents: Contents) -> Figure | None:
+    imaging, echem = contents.imaging, contents.echem
+    if imaging is None or imaging.micrographs is None:
+        return None
+    records = None if echem is None else echem.records
+    area_cm2 = float("nan") if echem is None else echem.area_cm2
+    return draw_micrographs(contents.provenance, imaging.micrographs, records, area_cm2)
+
+
 def _draw_spectra(contents: Contents) -> Figure | None:
     imaging = contents.imaging
     if imaging is None or imaging.spectra is None:
@@ -130,6 +148,7 @@ def _variables(contents: Contents, run: Run) -> dict[str, Any]:
     spectra = imaging.spectra if imaging is not None else None
     volumes = imaging.volumes if imaging is not None else None
     compared = analysis is not None or (imaging is not None and imaging.is_view)
+    micrographs = imaging.micrographs if imaging is not None else None
     return {
         "title": wording.title(contents),
         "provenance": contents.provenance,
@@ -142,7 +161,12 @@ def _variables(contents: Contents, run: Run) -> dict[str, Any]:
         "amounts": tables.amounts(imaging) if imaging is not None else [],
         "flagged": tables.flagged(imaging) if imaging is not None else [],
         "assumptions": analysis.assumptions if analysis is not None else (),
-        "no_analysis": imaging.reason if imaging is not None and analysis is None else "",
+        "no_analysis": (
+            imaging.reason
+            if imaging is not None and analysis is None and micrographs is None
+            else ""
+        ),
+        "voids": void_rows(micrographs) if micrographs is not None else [],
         "cycles": _cycles(contents),
         "capacities": capacities(contents),
         "capacity_unit": capacity_unit(contents)[1],

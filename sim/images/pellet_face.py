@@ -80,17 +80,16 @@ class PelletImager:
             drift_um: Displacement of the object to the right and down, um.
         """
         grey = _texture(self._seed, self._matrix, self._pixel_um).copy()
-        inside, rim = np.zeros_like(grey), np.zeros_like(grey)
+        edge_um = np.full(grey.shape, -np.inf, dtype=np.float32)
         x_um, y_um = self._axes(grey.shape, centre_um)
         for each in spallations:
             reach_um = 0.5 * each.diameter_um + _REACH_RIMS * RIM_UM
             area = _near(y_um, each.y_um, reach_um), _near(x_um, each.x_um, reach_um)
             r_um = np.hypot(x_um[area[1]] - each.x_um, y_um[area[0], None] - each.y_um)
-            edge_um = 0.5 * each.diameter_um - r_um
-            covered = np.clip(edge_um / self._pixel_um + 0.5, 0.0, 1.0)
-            inside[area] = np.maximum(inside[area], covered)  # where they overlap there is one
-            rim[area] = np.maximum(rim[area], np.exp(-0.5 * (edge_um / RIM_UM) ** 2))
-        grey += inside * (CRATER_GREY - ELECTROLYTE_GREY) + RIM_GREY * rim
+            # where spallations overlap there is one crater, with one edge
+            edge_um[area] = np.maximum(edge_um[area], 0.5 * each.diameter_um - r_um)
+        grey += np.clip(edge_um / self._pixel_um + 0.5, 0.0, 1.0) * (CRATER_GREY - ELECTROLYTE_GREY)
+        grey += RIM_GREY * np.exp(-0.5 * (edge_um / RIM_UM) ** 2)
         return seen(grey, self._matrix, self._pixel_um, drift_um)
 
     def frame(

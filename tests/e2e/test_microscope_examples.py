@@ -6,6 +6,9 @@ second sample that was driven as the file says.
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -96,6 +99,24 @@ def test_the_recorded_frames_give_back_the_voids_of_the_sample(stripped):
     assert losses == sorted(losses)
     assert losses[0] == pytest.approx(0.37, abs=0.05)
     assert losses[-1] > 0.985, "a single gap at 1.25 mAh/cm2"
+
+
+def test_the_report_shows_the_micrographs_and_their_voids(stripped):
+    page = Path(stripped.result["report"])
+    text = page.read_text(encoding="utf-8")
+    assert "<h2>Micrographs</h2>" in text
+    assert "four layers" not in text
+    assert (page.parent / "micrographs.png").is_file()
+    assert not (page.parent / "overview.png").exists()
+    rows = re.findall(r"<tr><td>(\d+)</td><td>[\d.]+</td><td>([\d.]+) ±", text)
+    assert [int(frame) for frame, _ in rows] == list(range(len(stripped.frames)))
+    assert float(rows[1][1]) == pytest.approx(16.9, abs=1.5)
+
+
+def test_the_report_shows_both_channels_and_the_lines(ebic):
+    text = Path(ebic.result["report"]).read_text(encoding="utf-8")
+    assert "<h2>Micrographs</h2>" in text
+    assert "Voids per 100" not in text, "a pellet's face has no edge with voids"
 
 
 def test_the_drift_of_the_series_is_found(stripped):
