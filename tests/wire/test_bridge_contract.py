@@ -27,7 +27,8 @@ def shape_of(settings):
 
 class Flat:
     def __init__(self, settings):
-        self.shape, self.axes = shape_of(settings), []
+        self.shape = shape_of(settings)
+        self.axes = [{"name": "any"} for _ in self.shape]
 
     def acquire(self, sample, t0_s, t1_s, index):
         return np.full(self.shape, 5.0, np.float32)
