@@ -96,9 +96,8 @@ class Surveillance:
         yield from self._check_pressure()
         chamber, celsius = self._environment.chamber, self._environment.temperature_celsius
         if chamber is not None and celsius is not None:
-            yield from note(
-                self._event, ENVIRONMENT, f"{chamber.name}: goes to {celsius:g} C", celsius
-            )
+            text = f"{chamber.name}: goes to {celsius:g} C"
+            yield from note(self._event, "environment", text, celsius)
             status = yield from bps.abs_set(chamber, celsius, group=chamber.name)
             yield from self._until_settled(chamber, status)
             yield from self._check_pressure()
@@ -115,7 +114,7 @@ class Surveillance:
         yield from bps.wait(chamber.name)  # raises here if it failed: nothing is energised after
         reached = yield from bps.rd(chamber.temperature_celsius, default_value=0.0)
         text = f"{chamber.name}: settled at {reached:.1f} C"
-        yield from note(self._event, ENVIRONMENT, text, float(reached))
+        yield from note(self._event, "environment", text, float(reached))
 
     def _check_pressure(self) -> MsgGenerator[None]:
         load_cell, stated = self._environment.load_cell, self._environment.stack_pressure_mpa

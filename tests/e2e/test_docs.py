@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from devices.errors import ExplainedError
+from orchestrator.bench import open_bench
 from orchestrator.cli.main import VERBS, _parser, exit_code
 from orchestrator.experiment.fault_kinds import FAULTS
 from orchestrator.experiment.faults import fault_of
@@ -533,6 +534,15 @@ def test_streams_are_as_described(stream, short_run):
     for device in descriptor["configuration"].values():
         expected |= described(device["data_keys"])
     table = [row for row in rows(section(STREAMS, f"Stream `{stream}`")) if len(row) == 4]
+    assert {name(row[0]): (row[1], row[2]) for row in table} == expected
+
+
+def test_the_stream_of_what_surrounds_the_cell_is_as_described(tmp_path):
+    with open_bench("sim-chamber", data=tmp_path) as bench:
+        expected = {}
+        for device in (bench.oven, bench.press):
+            expected |= described(device.describe()) | described(device.describe_configuration())
+    table = [row for row in rows(section(STREAMS, "Stream `environment`")) if len(row) == 4]
     assert {name(row[0]): (row[1], row[2]) for row in table} == expected
 
 

@@ -1,7 +1,6 @@
 """Temperature and stack pressure: from an experiment file to the sample and back."""
 
 import contextlib
-import math
 from collections import defaultdict
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 
 from devices.errors import LimitError, NotReachedError
+from orchestrator.analysis.impedance import fit_two_arc
 from orchestrator.bench import open_bench
 from orchestrator.errors import ExperimentError
 from orchestrator.experiment.loading import load_experiment
@@ -18,6 +18,7 @@ from orchestrator.profile.loading import load_profile
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EV_PER_K = 8.617333e-5
+AREA_CM2 = 0.031416
 
 
 @contextlib.contextmanager
@@ -37,14 +38,21 @@ def on_bench(tmp_path, example, documents, profile=None, **environment):
         yield bench, experiment_plan(experiment, bench, md={})
 
 
+def cycled():
+    """The bench with the source-measure unit of sim-cycler, which is quick over hours."""
+    profile = load_profile("sim-chamber")
+    smu = load_profile("sim-cycler").devices["pstat"]
+    return profile.model_copy(update={"devices": {**profile.devices, "pstat": smu}})
+
+
 def flows(bench):
     """Whether the chamber's air is on, as the instrument itself says."""
     return bool(int(bench.laboratory.instruments["oven"].answer(b"AUXC?")) & 0x20)
 
 
-def run(tmp_path, example, documents, **environment):
+def run(tmp_path, example, documents, profile=None, **environment):
     """Run it; gives the simulated laboratory as it was when the bench closed."""
-    with on_bench(tmp_path, example, documents, **environment) as (bench, plan):
+    with on_bench(tmp_path, example, documents, profile, **environment) as (bench, plan):
         bench.RE(plan)
         truth = bench.laboratory.truth()
         assert bench.oven.state.get() == "off"
@@ -78,28 +86,41 @@ def documents():
     return Documents()
 
 
+def resistance(celsius):
+    """L / sigma(T) of the pellet, ohm cm2 (physics B3)."""
+    return 120.0 * np.exp(0.42 / EV_PER_K * (1.0 / (celsius + 273.15) - 1.0 / 303.15))
+
+
 def test_conductivity_is_activated_by_0p42_ev(tmp_path, documents):
     kelvin, bulk = [], []
     for celsius in (10.0, 40.0, 70.0):
         seen = Documents()
         truth = run(tmp_path, "conductivity_at_60_celsius", seen, temperature_celsius=celsius)
-        around, echem = seen.stream("environment"), seen.stream("echem")
+        around, eis = seen.stream("environment"), seen.stream("eis")
         measured = around["oven_temperature_celsius"][-1]
         assert measured == pytest.approx(celsius, abs=0.6)  # band and noise
         assert measured == pytest.approx(truth["temperature_celsius"], abs=0.2)
-        current = np.array(echem["pstat_current_ma"])
-        flows = np.abs(current) > 0.005
-        ohm = 1e3 * np.abs(np.array(echem["pstat_voltage_v"])[flows] / current[flows])
-        own_cm2 = float(np.mean(ohm)) * math.pi * 0.1**2 - truth["interface_ohm_cm2"]
-        assert own_cm2 == pytest.approx(truth["bulk_ohm_cm2"], rel=0.02)
+        hertz, real, imaginary = (
+            np.array(eis[f"pstat_eis_{key}"])
+            for key in ("frequency_hz", "z_real_ohm", "z_imag_ohm")
+        )
+        fit = fit_two_arc(
+            hertz,
+            real + 1j * imaginary,
+            area_cm2=AREA_CM2,
+            electrolyte_ohm_cm2=resistance(measured),
+        )
+        assert fit.state == "cell"  # and the interface of 5 ohm cm2 is not resolved beside it
+        assert fit.bulk.error_ohm_cm2 < 0.03 * fit.bulk.ohm_cm2
+        assert fit.bulk.ohm_cm2 == pytest.approx(truth["bulk_ohm_cm2"], rel=0.03)
         kelvin.append(measured + 273.15)
-        bulk.append(own_cm2)
+        bulk.append(fit.bulk.ohm_cm2)
     slope = np.polyfit(1.0 / np.array(kelvin), np.log(bulk), 1)[0]
     assert EV_PER_K * slope == pytest.approx(0.42, rel=0.03)
 
 
 def test_contact_is_kept_at_1p5_mpa_and_lost_at_1(tmp_path, documents):
-    kept = run(tmp_path, "pressure_1p5_mpa", documents)
+    kept = run(tmp_path, "pressure_1p5_mpa", documents, cycled())
     assert documents.of("stop")[0]["reason"] == "completed"
     volts = np.array(documents.stream("echem")["pstat_voltage_v"])
     assert np.ptp(volts[10:-10]) < 0.01  # V, flat to 4 mAh/cm2
@@ -111,7 +132,7 @@ def test_contact_is_kept_at_1p5_mpa_and_lost_at_1(tmp_path, documents):
     assert np.diff(around["time"]).max() <= 330.0  # each 300 s, and a poll
 
     other = Documents()
-    lost = run(tmp_path, "pressure_1p5_mpa", other, stack_pressure_mpa=1.0)
+    lost = run(tmp_path, "pressure_1p5_mpa", other, cycled(), stack_pressure_mpa=1.0)
     assert np.ptp(np.array(other.stream("echem")["pstat_voltage_v"])[10:-10]) > 0.2
     assert lost["contact_loss"] > 0.9
 
@@ -166,7 +187,7 @@ def test_a_pause_while_it_settles_leaves_the_chamber_alone(tmp_path, documents):
         assert flows(bench)
         bench.resume()
     assert documents.of("stop")[0]["exit_status"] == "success"
-    assert len(documents.stream("echem")["time"]) == 183
+    assert len(documents.stream("echem")["time"]) == 133
     assert documents.stream("environment")["oven_state"].count("settled") >= 2
 
 
@@ -181,7 +202,7 @@ def test_an_abort_while_it_settles_makes_the_chamber_safe(tmp_path, documents):
 
 
 def test_a_chamber_that_falls_silent_during_a_run_is_noted_and_the_run_goes_on(tmp_path, documents):
-    with on_bench(tmp_path, "pressure_1p5_mpa", documents) as (bench, plan):
+    with on_bench(tmp_path, "pressure_1p5_mpa", documents, cycled()) as (bench, plan):
         bench.laboratory.inject("silence:oven:7200:9000")
         bench.RE(plan)
     missing = [
