@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.experiment.amplitudes import spectrum_settings
 from orchestrator.experiment.conditions import CONDITIONS, Condition
 from orchestrator.experiment.faults import fault_findings
 from orchestrator.experiment.imaging import ImageSeries, OnCondition, SpectrumSeries
@@ -31,7 +32,7 @@ class Request:
         steps: The method.
         image_devices: Role or name that each series of images gives, with its index.
         image_kinds: Kind of device that the settings of each valid series are for, by index.
-        spectra: Whether spectra are asked for.
+        spectra: Every series of spectra.
         conditions: Every condition with its place.
         environment: What is to surround the cell.
     """
@@ -43,7 +44,7 @@ class Request:
     steps: Sequence[Step | None]
     image_devices: Sequence[tuple[int, str]]
     image_kinds: Mapping[int, str]
-    spectra: bool
+    spectra: Sequence[SpectrumSeries | None]
     conditions: Sequence[tuple[Path, Condition]]
     environment: Environment | None = None
 
@@ -105,6 +106,7 @@ def bench_findings(request: Request, profile: BenchProfile) -> list[Finding]:
     return [
         *found,
         *_capability_findings(request, potentiostat, profile),
+        *_drift_findings(request, potentiostat, profile),
         *_limit_findings(request.limits, potentiostat, profile),
     ]
 
@@ -176,6 +178,17 @@ def _capability_findings(
                 what = f"got a change to record at, and {potentiostat} records by time only"
                 path = ("protocol", "record", key)
                 yield Finding(path, what, "remove it, and lower time_s if need be")
+
+
+def _drift_findings(
+    request: Request, potentiostat: str, profile: BenchProfile
+) -> Iterator[Finding]:
+    """No driver corrects the drift of a spectrum yet."""
+    driver = profile.driver_of(potentiostat)
+    for path, settings in spectrum_settings(request.steps, request.spectra):
+        if settings.drift_correction:
+            what = f"got true, and {potentiostat} ({driver.name}) corrects no drift"
+            yield Finding((*path, "drift_correction"), what, "leave it out")
 
 
 def _limit_findings(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestrator.experiment.imaging import ImageSeries
+from orchestrator.experiment.amplitudes import amplitude_findings, spectrum_settings
+from orchestrator.experiment.imaging import ImageSeries, SpectrumSeries
 from orchestrator.experiment.lowering import NeedsCapacity, step_current_ma, step_findings
 from orchestrator.experiment.protocol import (
     ConstantCurrent,
@@ -31,12 +32,14 @@ class Parts:
         safety: The limits.
         steps: The method.
         images: The image series.
+        spectra: The series of spectra.
     """
 
     sample: Sample | None
     safety: Safety | None
     steps: Sequence[Step | None]
     images: Sequence[ImageSeries | None]
+    spectra: Sequence[SpectrumSeries | None]
 
 
 def consistency(parts: Parts) -> list[Finding]:
@@ -48,6 +51,8 @@ def consistency(parts: Parts) -> list[Finding]:
         for index, step in enumerate(parts.steps):
             path = ("protocol", "method", index)
             found += _limit_findings(step, parts.safety, parts.sample, path)
+        spectra = spectrum_settings(parts.steps, parts.spectra)
+        found += amplitude_findings(spectra, parts.safety, parts.sample)
     return found
 
 

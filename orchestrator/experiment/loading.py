@@ -110,7 +110,8 @@ class _Reading:
             safety = _part(Safety, protocol.get("safety"))
             steps = [_step(one) for one in _items(protocol.get("method"))]
             images = [_part(ImageSeries, one) for one in _items(self.data.get("images"))]
-            self.note(*consistency(Parts(sample, safety, steps, images)))
+            spectra = [_part(SpectrumSeries, one) for one in _items(self.data.get("spectra"))]
+            self.note(*consistency(Parts(sample, safety, steps, images, spectra)))
 
     def request(self) -> Request:
         """What the file asks of a bench, as far as it is valid."""
@@ -135,7 +136,7 @@ class _Reading:
                 for index, one in enumerate(images)
                 if one is not None
             },
-            spectra=bool(spectra),
+            spectra=spectra,
             environment=_part(Environment, self.data.get("environment")),
             conditions=conditions_of(
                 stop_when,

@@ -68,7 +68,13 @@ class Experiment(StrictModel):
     def _agrees(self) -> Self:
         """Loops, limits and settings agree with one another."""
         found = consistency(
-            Parts(self.sample, self.protocol.safety, self.protocol.method, self.images)
+            Parts(
+                sample=self.sample,
+                safety=self.protocol.safety,
+                steps=self.protocol.method,
+                images=self.images,
+                spectra=self.spectra,
+            )
         )
         found = found or protocol_findings(self.protocol, self.sample)
         if found:
@@ -116,7 +122,7 @@ class Experiment(StrictModel):
             steps=self.protocol.method,
             image_devices=[(index, one.device) for index, one in enumerate(self.images)],
             image_kinds={i: one.settings.device_kind for i, one in enumerate(self.images)},
-            spectra=bool(self.spectra),
+            spectra=self.spectra,
             environment=self.environment,
             conditions=conditions_of(
                 self.stop_when,
