@@ -293,7 +293,9 @@ class ProgramRun:
         before = np.concatenate(((first,), flowing[:-1]))
         since = max(self._last_s, self._lattice.t0_s)
         passed = 0.5 * (before + flowing) * np.diff(times_s, prepend=since)
-        return np.asarray(self.charge_mah + COUNTER_GAIN / _MA_S_PER_MAH * np.cumsum(passed))
+        steps = COUNTER_GAIN / _MA_S_PER_MAH * passed
+        # one sum from the first sample on: its rounding must not depend on who asked when
+        return np.asarray(np.cumsum(np.concatenate(((self.charge_mah,), steps)))[1:])
 
     def _met(
         self, times_s: Floats, current_ma: Floats, voltage_v: Floats, charge_mah: Floats
