@@ -38,12 +38,15 @@ FOOT_UM = 1.0
 """A filament begins within this distance below the clearance, um."""
 MIN_LENGTH_UM = 2.0
 """Shorter objects are grains or noise, um."""
+LEAST_PX = (6.0, 10.0, 12.0)
+"""The same three lengths in pixels, where pixels are coarse: the edge is blurred over some."""
 OWN_DEPTH_TOLERANCE = 0.25
 """Depth beyond that of the metal, relative, from which a strip's own depth is used."""
 _SMOOTHING_PX = 1.5
 CONTRAST_ERROR = 0.02
 """Relative error of the contrast between electrolyte and metal: texture of a strip's own place."""
 _FLANK_UM = 1.5
+_LEAST_FLANK_PX = 8.0
 _REACH_SIGMA = 3.0
 _BLOCK_UM = 1.4
 _MIN_BLOCKS = 4
@@ -191,15 +194,19 @@ class _Scene:
         contrast = interface.electrolyte - interface.metal
         self.depth = sign * (interface.electrolyte - below) / contrast
         self.sigma_px = _SMOOTHING_PX * interface.widening
+        lengths_um = (CLEARANCE_UM, FOOT_UM, MIN_LENGTH_UM)
+        self.clearance_um, self.foot_um, self.least_um = (
+            max(um, px * pixel_um) for um, px in zip(lengths_um, LEAST_PX, strict=True)
+        )
         self.smooth = ndimage.gaussian_filter(self.depth, self.sigma_px)
         rows = np.arange(len(below))[:, None] + self.first + 0.5
         self.below_um = (rows - interface.line) * pixel_um
 
     def objects(self, level: float) -> list[_Object]:
         """Strips beyond a level that begin at the interface, from left to right."""
-        mask = (self.smooth > level) & (self.below_um > CLEARANCE_UM)
+        mask = (self.smooth > level) & (self.below_um > self.clearance_um)
         labels, count = ndimage.label(mask)
-        foot = labels[(self.below_um < CLEARANCE_UM + FOOT_UM) & mask]
+        foot = labels[(self.below_um < self.clearance_um + self.foot_um) & mask]
         boxes = ndimage.find_objects(labels, count)
         found = []
         for label in np.unique(foot):
@@ -214,7 +221,7 @@ class _Scene:
         kept = width > 0
         centre = pixels @ (np.arange(columns.start, columns.stop) + 0.5)
         length_px = int(kept.sum())
-        if length_px * self.pixel_um < MIN_LENGTH_UM or np.median(width[kept]) > length_px:
+        if length_px * self.pixel_um < self.least_um or np.median(width[kept]) > length_px:
             return None
         rows = np.arange(lines.start, lines.stop)[kept]
         return _Object(rows, np.asarray(centre[kept] / width[kept]), width[kept])
@@ -262,7 +269,7 @@ class _Scene:
         self, rows: npt.NDArray[np.intp], track: Floats, half_px: float, own: Mask
     ) -> tuple[float, float, str]:
         """Equivalent width along a line and its error, um, and whose depth was used."""
-        reach = math.ceil(half_px + _FLANK_UM / self.pixel_um)
+        reach = math.ceil(half_px + max(_FLANK_UM / self.pixel_um, _LEAST_FLANK_PX))
         offsets = np.arange(-reach, reach + 1)
         columns = np.rint(track - 0.5).astype(int)[:, None] + offsets
         there = (columns >= 0) & (columns < self.depth.shape[1])

@@ -28,8 +28,9 @@ THRESHOLD = 0.58
 """Grey value below which a pixel is void, over that of the metal: half way down to the void."""
 THRESHOLDS = (0.52, 0.64)
 """Thresholds between which number and contact loss are called certain."""
-CONTACT_UM = 0.5
-"""Void this near to the interface takes contact away, um."""
+CONTACT_UM, CONTACT_PX = 0.5, 4.0
+"""Void this near to the interface takes contact away, um; nearer than blur shows if pixels are
+coarse, hence at least so many pixels."""
 MIN_AREA_PX = 15
 """Smaller objects are noise, pixels; grows with the smoothing when counts are few."""
 _SMOOTHING_PX = 1.0
@@ -46,8 +47,9 @@ class EdgeBias:
     A half ellipse is lower than can be seen near its ends: of the width w of one of height h,
     w sqrt(1 - (t/h)^2) is left, with t the lowest height that is seen. The defaults are measured
     once on images of known voids, with pixels of 0.1 um, a blur of 0.8 px and grey values of 150,
-    70 and 12 ([A], calibrated); the lengths grow with the smoothing when counts are few. Measure
-    them again for another microscope; `EdgeBias.none()` gives the raw boxes.
+    70 and 12 ([A], calibrated); the lengths grow with the size of a pixel, and with the smoothing
+    when counts are few. Measure them again for another microscope; `EdgeBias.none()` gives the raw
+    boxes.
 
     Attributes:
         lowest_um: Lowest height that is seen, um.
@@ -55,6 +57,7 @@ class EdgeBias:
         area_um: Measured minus true area per width, um.
         width_scatter_um: Standard deviation that remains in a width, um.
         height_scatter_um: Standard deviation that remains in a height, um.
+        pixel_um: Size of the pixels with which all this was measured, um.
     """
 
     lowest_um: float = 0.35
@@ -62,6 +65,7 @@ class EdgeBias:
     area_um: float = -0.125
     width_scatter_um: float = 0.09
     height_scatter_um: float = 0.06
+    pixel_um: float = 0.10
 
     @classmethod
     def none(cls) -> EdgeBias:
@@ -245,8 +249,9 @@ class _Scene:
 
     @property
     def growth(self) -> float:
-        """Blur over that for which `EdgeBias` is measured."""
-        return float(self.blur_px / np.hypot(_SMOOTHING_PX, _BLUR_PX))
+        """Blur in um over that for which `EdgeBias` is measured."""
+        scale = self.pixel_um / self.bias.pixel_um
+        return float(scale * self.blur_px / np.hypot(_SMOOTHING_PX, _BLUR_PX))
 
     @property
     def edge_error_um(self) -> float:
@@ -287,8 +292,11 @@ class _Scene:
         left_um = max(columns.start * self.pixel_um - end_um, 0.0)
         right_um = min(columns.stop * self.pixel_um + end_um, field_um)
         edge_um, width_um = self.edge_error_um, right_um - left_um
-        width_error_um = float(np.hypot(np.sqrt(2) * edge_um, self.bias.width_scatter_um))
-        height_error_um = float(np.hypot(np.sqrt(2) * edge_um, self.bias.height_scatter_um))
+        scatter = self.pixel_um / self.bias.pixel_um
+        width_error_um = float(np.hypot(np.sqrt(2) * edge_um, scatter * self.bias.width_scatter_um))
+        height_error_um = float(
+            np.hypot(np.sqrt(2) * edge_um, scatter * self.bias.height_scatter_um)
+        )
         area_um2 = int(pixels.sum()) * self.pixel_um**2
         return MeasuredVoid(
             left_um=left_um,
@@ -310,7 +318,7 @@ class _Scene:
 
     def _lost(self, mask: Mask) -> float:
         """Share of columns with void next to the interface."""
-        near = self.depth_px >= -CONTACT_UM / self.pixel_um
+        near = self.depth_px >= -max(CONTACT_UM / self.pixel_um, CONTACT_PX)
         return float((mask & near).any(axis=0).mean())
 
     def contact_loss(self, mask: Mask, voids: tuple[MeasuredVoid, ...]) -> float:
