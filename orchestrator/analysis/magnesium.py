@@ -60,10 +60,18 @@ class LineProfile:
             )
 
     @classmethod
-    def of_counts(cls, depth_um: npt.ArrayLike, counts: npt.ArrayLike) -> LineProfile:
-        """A profile of counts with the errors of counting, sqrt(n), at least 1."""
+    def of_counts(
+        cls, depth_um: npt.ArrayLike, counts: npt.ArrayLike, *, background: float = 0.0
+    ) -> LineProfile:
+        """A profile of counts with the errors of counting, at least 1.
+
+        Args:
+            depth_um: Distance from the interface, um.
+            counts: Counts; net ones if a background was subtracted, which may be negative.
+            background: Counts that were subtracted at each point: their noise is still there.
+        """
         seen = np.asarray(counts, dtype=np.float64)
-        errors = np.sqrt(np.maximum(seen, 1.0))
+        errors = np.sqrt(np.maximum(seen + background, 1.0))
         return cls(np.asarray(depth_um, dtype=np.float64), seen, errors)
 
     def normalised(self, at_um: float, *, width_um: float = NEAR_UM) -> LineProfile:

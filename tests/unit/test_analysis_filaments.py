@@ -16,6 +16,8 @@ from sim.samples.void_cell import VoidCell
 
 PIXEL_UM = 0.10
 SEEDS = range(20)
+BELOW = SemSettings(matrix=(1600, 450), interface_um=15.0)
+"""Frames with 30 um of electrolyte, as the published ones, and less metal."""
 
 
 @lru_cache
@@ -33,7 +35,7 @@ def grown(seed: int) -> list[FilamentOutline]:
 @lru_cache
 def seen(seed: int) -> tuple[FilamentMeasurement, float]:
     """Filaments of a frame of the cell, and how far the frame has drifted to the right, um."""
-    imager = SemImager(seed)
+    imager = SemImager(seed, BELOW)
     frame = imager.frame([], 2, grown(seed))
     return measure_filaments(frame, PIXEL_UM), imager.drift_um(2)[0]
 

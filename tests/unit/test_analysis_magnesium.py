@@ -16,6 +16,7 @@ from orchestrator.analysis.magnesium import (
     magnesium_state,
 )
 from orchestrator.analysis.measured import Measured
+from sim.images.eds import BACKGROUND_COUNTS_PER_S_NA, MG_COUNTS_PER_S_NA, net_counts
 from sim.samples.void_composition import (
     EFFECTIVE_CM2_PER_S,
     film_magnesium,
@@ -95,6 +96,19 @@ def test_share_in_a_plated_film_is_the_published_one(celsius: float, share: floa
         assert found.value == pytest.approx(share, abs=0.03)
         pulls.append((found.value - truth) / found.error)
     assert np.sqrt(np.mean(np.square(pulls))) < 1.5
+
+
+def test_net_counts_of_the_simulated_line_keep_the_noise_of_their_background() -> None:
+    truth = np.full(len(DEPTH_UM), 0.005)
+    pulls = []
+    for seed in SEEDS:
+        counts = net_counts(truth, current_na=1.0, dwell_s=1.0, seed=seed, frame_index=0)
+        profile = LineProfile.of_counts(DEPTH_UM, counts, background=BACKGROUND_COUNTS_PER_S_NA)
+        mean = profile.mean()
+        pulls.append((mean.value - 0.005 * MG_COUNTS_PER_S_NA) / mean.error)
+        scatter = (counts - counts.mean()) / profile.errors
+        assert scatter.std() == pytest.approx(1.0, abs=0.25)
+    assert np.sqrt(np.mean(np.square(pulls))) == pytest.approx(1.0, abs=0.4)
 
 
 def test_normalised_is_one_where_it_was_normalised() -> None:

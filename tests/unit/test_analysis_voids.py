@@ -39,14 +39,17 @@ def truth(state: str, seed: int) -> list[VoidOutline]:
 
 
 @lru_cache
-def image(state: str, seed: int) -> np.ndarray:
-    """A frame without drift of a state; a pristine and a later one with."""
+def images(seed: int) -> dict[str, np.ndarray]:
+    """Frames of one sample: three states without drift, then a pristine or a later one with."""
     imager = SemImager(seed)
-    if state == "pristine":
-        return imager.frame([], 1)
-    if state == "later":
-        return imager.frame(truth("Li-Mg 1.0", seed), 12)
-    return imager.frame(truth(state, seed), 0)
+    frames = {state: imager.frame(truth(state, seed), 0) for state in STATES}
+    if seed % 2:
+        return {**frames, "later": imager.frame(truth("Li-Mg 1.0", seed), 12)}
+    return {**frames, "pristine": imager.frame([], 1)}
+
+
+def image(state: str, seed: int) -> np.ndarray:
+    return images(seed)[state]
 
 
 @lru_cache
@@ -62,7 +65,7 @@ def width_of(voids: list[VoidOutline]) -> np.ndarray:
 def deviations(state: str, bias: EdgeBias | None = None) -> np.ndarray:
     """Relative number, width, height, area and absolute contact loss, shape (seeds, 5)."""
     found = []
-    for seed in SEEDS:
+    for seed in SEEDS[:: 2 if bias else 1]:
         true, widths = truth(state, seed), width_of(truth(state, seed))
         heights = np.array([void.height_um for void in true])
         raw = bias and measure_voids(image(state, seed), PIXEL_UM, bias=bias)
@@ -141,7 +144,7 @@ def test_a_gap_over_the_whole_frame_is_one_void() -> None:
 
 
 def test_a_pristine_interface_has_no_voids() -> None:
-    for seed in SEEDS[:3]:
+    for seed in SEEDS[:6:2]:
         seen = measure_voids(image("pristine", seed), PIXEL_UM)
         assert (seen.number, seen.contact_loss, seen.area_um2) == (0, 0, 0)
         assert seen.quality == "ok"
