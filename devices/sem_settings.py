@@ -44,7 +44,8 @@ point."""
 def setting(name: str) -> Any:
     """A read-back configuration component for one of `SETTINGS`."""
     value, units = SETTINGS[name]
-    return Cpt(ReadbackSignal, value=value, units=units, kind=Kind.config)
+    dtype = "boolean" if isinstance(value, bool) else None
+    return Cpt(ReadbackSignal, value=value, units=units, dtype=dtype, kind=Kind.config)
 
 
 def frame_shape(settings: Mapping[str, Any]) -> tuple[int, ...] | None:

@@ -558,6 +558,13 @@ def test_the_stream_of_what_surrounds_the_cell_is_as_described(tmp_path):
     assert {name(row[0]): (row[1], row[2]) for row in table} == expected
 
 
+def test_the_stream_of_a_microscope_is_as_described(tmp_path):
+    with open_bench("sim-sem", data=tmp_path) as bench:
+        expected = described({**bench.sem.describe(), **bench.sem.describe_configuration()})
+    table = [row for row in rows(section(STREAMS, "Stream `sem`")) if len(row) == 4]
+    assert {name(row[0]): (row[1], row[2]) for row in table} == expected
+
+
 def test_kinds_of_event_are_those_that_plans_note():
     noted = set()
     for path in (ROOT / "plans").glob("*.py"):

@@ -28,6 +28,12 @@ SUFFIXES = {
     "_per_min": "degC/min",
     "_khz": "kHz",
     "_ppm": "ppm",
+    "_um": "um",
+    "_kv": "kV",
+    "_na": "nA",
+    "_px": "px",
+    "_v_per_a": "V/A",
+    "_uc_per_cm2": "uC/cm2",
 }
 
 
@@ -63,9 +69,16 @@ def test_names_and_units_agree(bench, device):
         assert key.startswith(f"{device}_")
         suffix = next((s for s in sorted(SUFFIXES, key=len, reverse=True) if key.endswith(s)), None)
         assert doc.get("units", "") == (SUFFIXES[suffix] if suffix else doc.get("units", "")), key
-        assert doc["dtype"] in ("number", "integer", "string", "array"), key
+        assert doc["dtype"] in ("number", "integer", "string", "array", "boolean"), key
         assert doc["source"].startswith("sim://"), key
         assert isinstance(doc["shape"], list), key
+
+
+def test_every_device_of_the_microscopes_bench_describes_itself(tmp_path):
+    with open_bench("sim-sem", data=tmp_path) as bench:
+        for device in bench.devices:
+            test_names_and_units_agree(bench, device)
+        test_readings_match_their_descriptions(bench)
 
 
 METHODS = {
