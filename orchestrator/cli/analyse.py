@@ -114,7 +114,11 @@ def _micrographs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lines", type=_span, metavar="FIRST:END", help="use these lines only (cuts a data bar)"
     )
-    parser.add_argument("--dataset", metavar="PATH", help="dataset in an HDF5 file")
+    parser.add_argument(
+        "--dataset",
+        metavar="PATH",
+        help="dataset in an HDF5 file, perhaps of it a part: /entry/data/data[-1]",
+    )
 
 
 def _interfaces(parser: argparse.ArgumentParser) -> None:
@@ -170,7 +174,11 @@ def _lithium(parser: argparse.ArgumentParser, fov: str) -> None:
         "--fov-mm", type=float, nargs=count, required=True, metavar="X", help=f"{fov}, mm"
     )
     parser.add_argument("--reference", type=Path, metavar="FILE", help="of the pristine cell")
-    parser.add_argument("--dataset", metavar="PATH", help="dataset in an HDF5 file")
+    parser.add_argument(
+        "--dataset",
+        metavar="PATH",
+        help="dataset in an HDF5 file, perhaps of it a part: /entry/data/data[-1]",
+    )
 
 
 def _layers(parser: argparse.ArgumentParser) -> None:
@@ -186,7 +194,11 @@ def _histogram(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reference", type=Path, required=True, metavar="FILE", help="of the pristine cell"
     )
-    parser.add_argument("--dataset", metavar="PATH", help="dataset in an HDF5 file")
+    parser.add_argument(
+        "--dataset",
+        metavar="PATH",
+        help="dataset in an HDF5 file, perhaps of it a part: /entry/data/data[-1]",
+    )
 
 
 def _impedance(parser: argparse.ArgumentParser) -> None:

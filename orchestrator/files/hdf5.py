@@ -7,7 +7,9 @@ since a file from outside could name any file on this machine.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ MAX_LINKS = 16
 """Longest chain of soft links."""
 MAX_OBJECTS = 10_000
 """Most objects that are looked at to find images."""
+Selection = tuple[int | slice, ...]
 _BROKEN = (OSError, ValueError, KeyError, TypeError, RuntimeError, OverflowError, MemoryError)
 
 
@@ -36,16 +39,18 @@ def read_hdf5(
     Args:
         path: The file.
         dataset: Path within it; by default `NEXUS_DEFAULT`, else the only dataset with two or
-            three axes of numbers.
+            three axes of numbers. Of more axes a part can be chosen as in numpy, by whole numbers
+            and colons: ``/entry/data/data[-1]``, ``[:, 0]``.
 
     Raises:
         DataFileError: The file is damaged or too large, or the dataset is missing, ambiguous, or
             outside the file.
     """
     try:
-        with h5py.File(path, "r") as file:
-            found = _chosen(path, file, dataset)
-            values = _values(path, found)
+        with h5py.File(path, "r", locking=False) as file:  # others may be writing it
+            name, which = _split(path, dataset)
+            found = _chosen(path, file, name)
+            values = _values(path, found, which)
             return values, _pixel(found), _says_simulated(found)
     except DataFileError:
         raise
@@ -55,6 +60,20 @@ def read_hdf5(
             f"is not an HDF5 file that can be read: {str(error).strip() or type(error).__name__}",
             remedy="check it with `h5ls`, or export it again without special filters",
         ) from error
+
+
+def _split(path: Path, dataset: str | None) -> tuple[str | None, Selection]:
+    """Path of a dataset and what is chosen of it."""
+    found = re.fullmatch(r"([^\[\]]*)(?:\[([-\d:, ]+)\])?", dataset or "")
+    parts = [part.strip() for part in (found[2] or "").split(",")] if found else ["wrong"]
+    if any(re.fullmatch(r":|-?\d{1,9}|", part) is None for part in parts):
+        raise DataFileError(
+            str(path),
+            f"dataset, got {dataset!r}, expected a path, perhaps with whole numbers and colons",
+            remedy="write it as /entry/data/data[-1] or /entry/data/data[:, 0]",
+        )
+    chosen = tuple(slice(None) if part == ":" else int(part) for part in parts if part)
+    return (found[1] or None) if found else None, chosen
 
 
 def _chosen(path: Path, file: h5py.File, dataset: str | None) -> h5py.Dataset:
@@ -130,7 +149,7 @@ def _resolved(path: Path, file: h5py.File, wanted: str) -> Any:
     return here
 
 
-def _values(path: Path, dataset: h5py.Dataset) -> npt.NDArray[Any]:
+def _values(path: Path, dataset: h5py.Dataset, which: Selection) -> npt.NDArray[Any]:
     elsewhere = dataset.external or dataset.is_virtual
     if elsewhere:
         raise DataFileError(
@@ -144,8 +163,20 @@ def _values(path: Path, dataset: h5py.Dataset) -> npt.NDArray[Any]:
             f"{dataset.name}: values, got {dataset.dtype}, expected real numbers",
             remedy="name another dataset with --dataset",
         )
-    checked_shape(path, dataset.name, dataset.shape)
-    return np.asarray(dataset[()])
+    beyond = [n for n, one in zip(dataset.shape, which, strict=False) if not _within(one, n)]
+    if len(which) > dataset.ndim or beyond:
+        raise DataFileError(
+            str(path),
+            f"{dataset.name}: got {list(which)} of shape {dataset.shape}",
+            remedy="correct what is in brackets behind --dataset",
+        )
+    kept = [n for n, one in zip_longest(dataset.shape, which) if not isinstance(one, int)]
+    checked_shape(path, dataset.name, kept)
+    return np.asarray(dataset[which])
+
+
+def _within(one: int | slice, length: int) -> bool:
+    return isinstance(one, slice) or -length <= one < length
 
 
 def _pixel(dataset: h5py.Dataset) -> PixelSize | None:

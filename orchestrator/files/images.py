@@ -99,8 +99,8 @@ def read_images(path: str | Path, *, dataset: str | None = None) -> ImageStack:
 
     Args:
         path: The file; its name ends in .tif, .tiff, .h5, .hdf5, .hdf or .nxs.
-        dataset: Path of the dataset within an HDF5 file; by default that of NeXus, or the only
-            one of images.
+        dataset: Path of the dataset within an HDF5 file, perhaps with a part of it in brackets
+            (``/entry/data/data[-1]``); by default that of NeXus, or the only one of images.
 
     Raises:
         DataFileError: The file cannot be used; says why and what to do.
@@ -136,6 +136,7 @@ def _numeric(path: Path, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         raise DataFileError(
             str(path),
             f"images, got {values.ndim} axes of {values.dtype}, expected 2 or 3 of real numbers",
-            remedy="export grey values as (frames, lines, columns)",
+            remedy="export grey values as (frames, lines, columns); of an HDF5 file with more axes "
+            "name a part, such as --dataset '/entry/data/data[-1]'",
         )
     return np.asarray(values[None] if values.ndim == 2 else values)

@@ -222,6 +222,23 @@ def test_the_only_images_are_found_and_several_must_be_named(tmp_path):
     assert "real numbers" in refusal(path, dataset="scan/name")
 
 
+def test_a_part_of_more_axes_is_chosen_in_brackets(tmp_path):
+    path = tmp_path / "a.h5"
+    four = np.arange(2 * 3 * 40 * 60.0).reshape(2, 3, 40, 60)
+    with h5py.File(path, "w") as file:
+        file["entry/data/data"] = four
+        file.create_dataset("huge", shape=(10**6, 10, 10), dtype="f8", chunks=(1, 10, 10))
+    assert "4 axes" in refusal(path)
+    assert "--dataset '/entry/data/data[-1]'" in refusal(path)
+    assert (read_images(path, dataset="/entry/data/data[-1]").frames == four[-1]).all()
+    assert (read_images(path, dataset="[:, 1]").frames == four[:, 1]).all()
+    assert read_images(path, dataset="huge[5]").frames.shape == (1, 10, 10)
+    assert "got [0, 0, 0, 0, 0] of shape" in refusal(path, dataset="[0,0,0,0,0]")
+    assert "got [7] of shape (2, 3, 40, 60)" in refusal(path, dataset="[7]")
+    for wrong in ("a[b]", "a[1:2]", "a[1][2]", "a]"):
+        assert "expected a path" in refusal(path, dataset=wrong)
+
+
 def test_soft_links_are_followed_within_the_file(tmp_path):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
