@@ -111,7 +111,7 @@ def run_experiment(
 
     Raises:
         RecordError: The disk is too full.
-        DeviceError: An instrument failed; the cell is off.
+        DeviceError: An instrument failed; the cell is off unless it says otherwise.
         KeyboardInterrupt: It was interrupted before the run began; there is nothing to keep.
     """
     check_disk(experiment, bench.data)
@@ -124,18 +124,24 @@ def run_experiment(
             bench.RE.run(plan)
             while str(bench.RE.state) == "paused":
                 _carry_out("abort" if on_pause is None else on_pause(bench), bench)
+    except Exception as error:
+        if bench.RE.unsafe:  # matters more than why the run failed
+            raise _not_off(bench) from error
+        raise
     finally:
         bench.RE.unsubscribe(token)
     if bench.RE.unsafe:
-        told = "; ".join(f"{name}: {why}" for name, why in bench.RE.unsafe.items())
-        raise InstrumentFault(
-            bench.profile.bench,
-            f"not known to be off: {told}",
-            remedy="disconnect the cell by hand",
-        )
+        raise _not_off(bench)
     if not stops:
         raise KeyboardInterrupt
     return _result(bench, stops[-1], monotonic() - began_s)
+
+
+def _not_off(bench: Bench) -> InstrumentFault:
+    told = "; ".join(f"{name}: {why}" for name, why in bench.RE.unsafe.items())
+    return InstrumentFault(
+        bench.profile.bench, f"not known to be off: {told}", remedy="disconnect the cell by hand"
+    )
 
 
 def _carry_out(decision: Decision, bench: Bench) -> None:
