@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sim.images.mri import PUBLISHED_3D, FlashSettings, expected_duration_s
 from sim.images.nmr import NUCLEI, PUBLISHED_NMR, SinglePulseSettings
 from sim.instruments.bridge_protocol import CommandError
-
-Check = Callable[[str, object], Any]
+from sim.instruments.setting_checks import Check, choice, integer, number
 
 MAX_VOXELS = 2**21
 """Most voxels of a volume that this console reconstructs."""
@@ -69,39 +68,6 @@ PUBLISHED_SINGLE_PULSE: Mapping[str, Any] = {
 """Spectra of 6Li, then 7Li, at 19.6 T, ibid., Methods NMR; numbers of scans are not published."""
 
 
-def _number(low: float, high: float) -> Check:
-    def check(name: str, value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise CommandError(-104, f"{name}: got {value!r:.60}, expected a number")
-        if not low <= value <= high:
-            raise CommandError(-222, f"{name}: got {value!r:.40}, expected {low:g} to {high:g}")
-        return float(value)
-
-    return check
-
-
-def _integer(low: int, high: int) -> Check:
-    def check(name: str, value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise CommandError(-104, f"{name}: got {value!r:.60}, expected an integer")
-        if not low <= value <= high:
-            raise CommandError(-222, f"{name}: got {value!r:.40}, expected {low} to {high}")
-        return value
-
-    return check
-
-
-def _choice(*words: str) -> Check:
-    def check(name: str, value: object) -> str:
-        if not isinstance(value, str) or value not in words:
-            raise CommandError(
-                -224, f"{name}: got {value!r:.60}, expected one of {', '.join(words)}"
-            )
-        return value
-
-    return check
-
-
 def _each(*names: str, check: Check) -> Check:
     """A list with one value for each name."""
 
@@ -120,20 +86,20 @@ def _nuclei(name: str, value: object) -> list[str]:
 
 
 _TRIGGER: Mapping[str, Check] = {
-    "trigger_mode": _choice("off", "per_scan"),
-    "trigger_out_mode": _choice("off", "start"),
+    "trigger_mode": choice("off", "per_scan"),
+    "trigger_out_mode": choice("off", "start"),
 }
 _IMAGE: Mapping[str, Check] = {
-    "tr_s": _number(1e-3, 60.0),
-    "te_s": _number(1e-5, 1.0),
-    "flip_angle_deg": _number(0.1, 180.0),
-    "averages": _integer(1, 1_000_000),
-    "repetitions": _integer(1, 10_000),
-    "dummy_scans": _integer(0, 100_000),
-    "slice_thickness_mm": _number(0.0, 100.0),
-    "nucleus": _choice("7Li"),
-    "frequency_mhz": _number(1.0, 2000.0),
-    "line": _choice("metal"),
+    "tr_s": number(1e-3, 60.0),
+    "te_s": number(1e-5, 1.0),
+    "flip_angle_deg": number(0.1, 180.0),
+    "averages": integer(1, 1_000_000),
+    "repetitions": integer(1, 10_000),
+    "dummy_scans": integer(0, 100_000),
+    "slice_thickness_mm": number(0.0, 100.0),
+    "nucleus": choice("7Li"),
+    "frequency_mhz": number(1.0, 2000.0),
+    "line": choice("metal"),
     **_TRIGGER,
 }
 
@@ -161,30 +127,30 @@ METHODS: Mapping[str, Method] = {
         PUBLISHED_FLASH_2D,
         {
             **_IMAGE,
-            "matrix": _each("x", "z", check=_integer(2, 256)),
-            "fov_mm": _each("x", "z", check=_number(1.0, 200.0)),
+            "matrix": _each("x", "z", check=integer(2, 256)),
+            "fov_mm": _each("x", "z", check=number(1.0, 200.0)),
         },
     ),
     "gradient_echo_3d": Method(
         PUBLISHED_GRADIENT_ECHO_3D,
         {
             **_IMAGE,
-            "slice_thickness_mm": _number(0.0, 0.0),
-            "matrix": _each("x", "y", "z", check=_integer(2, 256)),
-            "fov_mm": _each("x", "y", "z", check=_number(1.0, 200.0)),
+            "slice_thickness_mm": number(0.0, 0.0),
+            "matrix": _each("x", "y", "z", check=integer(2, 256)),
+            "fov_mm": _each("x", "y", "z", check=number(1.0, 200.0)),
         },
     ),
     "single_pulse": Method(
         PUBLISHED_SINGLE_PULSE,
         {
             "nuclei": _nuclei,
-            "frequencies_mhz": _each(*NUCLEI, check=_number(1.0, 2000.0)),
-            "scans": _each(*NUCLEI, check=_integer(1, 1_000_000)),
-            "recycle_delay_s": _each(*NUCLEI, check=_number(1e-2, 3600.0)),
-            "mas_khz": _each(*NUCLEI, check=_number(1.0, 111.0)),
-            "points": _integer(64, 65_536),
-            "centre_ppm": _number(-1000.0, 1000.0),
-            "spectral_width_ppm": _number(1.0, 10_000.0),
+            "frequencies_mhz": _each(*NUCLEI, check=number(1.0, 2000.0)),
+            "scans": _each(*NUCLEI, check=integer(1, 1_000_000)),
+            "recycle_delay_s": _each(*NUCLEI, check=number(1e-2, 3600.0)),
+            "mas_khz": _each(*NUCLEI, check=number(1.0, 111.0)),
+            "points": integer(64, 65_536),
+            "centre_ppm": number(-1000.0, 1000.0),
+            "spectral_width_ppm": number(1.0, 10_000.0),
             **_TRIGGER,
         },
     ),
@@ -203,7 +169,7 @@ def updated(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
             repetition time or too many voxels.
     """
     held = settings["method"]
-    wanted = _choice(*METHODS)("method", changes.get("method", held))
+    wanted = choice(*METHODS)("method", changes.get("method", held))
     method, result = METHODS[wanted], dict(settings)
     if wanted != held:
         result = {**method.defaults, **{name: settings[name] for name in _TRIGGER}}

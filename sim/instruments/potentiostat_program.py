@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from sim.instruments.bridge_protocol import CommandError
+from sim.instruments.setting_checks import Check, choice, integer, number
 from sim.world import Floats
 
 MAX_TECHNIQUES, MAX_TESTS, MAX_ROWS = 20, 3, 2_000_000
@@ -162,11 +163,11 @@ def read_program(given: Mapping[str, Any]) -> Program:
         raise CommandError(-222, f"techniques: got {len(listed)}, expected 1 to {MAX_TECHNIQUES}")
     i_range = entry.take("i_range_ma", _range(I_RANGES_MA), "auto")
     e_range = entry.take("e_range_v", _range(E_RANGES_V), "auto")
-    bandwidth = entry.take("bandwidth", _integer(1, 9), 8)
+    bandwidth = entry.take("bandwidth", integer(1, 9), 8)
     entry.end()
     techniques = tuple(_technique(f"techniques[{k}]", one) for k, one in enumerate(listed))
-    for number, one in enumerate(techniques):
-        _check_limits(f"techniques[{number}]", one, limits)
+    for place, one in enumerate(techniques):
+        _check_limits(f"techniques[{place}]", one, limits)
     rows = sum(one.duration_s / one.period_s + 2 for one in techniques)
     if rows > MAX_ROWS:
         raise CommandError(-223, f"{rows:.0f} records, at most {MAX_ROWS}")
@@ -186,7 +187,6 @@ def read_program(given: Mapping[str, Any]) -> Program:
     )
 
 
-Check = Callable[[str, object], Any]
 _REQUIRED = object()
 
 
@@ -221,7 +221,7 @@ class _Entry:
 
 
 def _limits(entry: _Entry) -> Limits:
-    volts, milliamps = _number(-LARGEST_V, LARGEST_V), _number(-LARGEST_MA, LARGEST_MA)
+    volts, milliamps = number(-LARGEST_V, LARGEST_V), number(-LARGEST_MA, LARGEST_MA)
     limits = Limits(
         entry.take("min_voltage_v", volts),
         entry.take("max_voltage_v", volts),
@@ -238,18 +238,18 @@ def _limits(entry: _Entry) -> Limits:
 
 def _technique(where: str, given: object) -> Technique:
     entry = _Entry(where, given)
-    kind = entry.take("technique", _choice("ocv", "cc", "cv", "scan", "geis", "peis"))
-    volts, milliamps = _number(-LARGEST_V, LARGEST_V), _number(-LARGEST_MA, LARGEST_MA)
+    kind = entry.take("technique", choice("ocv", "cc", "cv", "scan", "geis", "peis"))
+    volts, milliamps = number(-LARGEST_V, LARGEST_V), number(-LARGEST_MA, LARGEST_MA)
     value, end_v, sweep = 0.0, math.nan, None
     if kind in {"ocv", "cc", "cv"}:
         if kind != "ocv":
             value = entry.take(
                 *(("current_ma", milliamps) if kind == "cc" else ("voltage_v", volts))
             )
-        duration_s = entry.take("duration_s", _number(1e-3, 1e8))
+        duration_s = entry.take("duration_s", number(1e-3, 1e8))
     elif kind == "scan":
         value, end_v = entry.take("start_v", volts), entry.take("end_v", volts)
-        rate = entry.take("rate_mv_per_s", _number(1e-3, 1e5))
+        rate = entry.take("rate_mv_per_s", number(1e-3, 1e5))
         duration_s = abs(end_v - value) / rate * 1e3
         if not duration_s >= SHORTEST_PERIOD_S:
             raise CommandError(-222, f"{where}: a scan of {duration_s:g} s is too short")
@@ -272,13 +272,13 @@ _BIAS: Mapping[str, Callable[[Check, Check], tuple[str, Check]]] = {
 
 def _sweep(where: str, entry: _Entry, kind: str) -> Sweep:
     name, most = ("amplitude_ma", LARGEST_MA) if kind == "geis" else ("amplitude_v", LARGEST_V)
-    hertz = _number(LOWEST_HZ, HIGHEST_HZ)
+    hertz = number(LOWEST_HZ, HIGHEST_HZ)
     sweep = Sweep(
-        entry.take(name, _number(1e-9, most)),
+        entry.take(name, number(1e-9, most)),
         entry.take("start_hz", hertz),
         entry.take("end_hz", hertz),
-        entry.take("points", _integer(1, 10_000)),
-        entry.take("cycles", _integer(1, 10_000), 1),
+        entry.take("points", integer(1, 10_000)),
+        entry.take("cycles", integer(1, 10_000), 1),
     )
     if sweep.points > 1 and sweep.start_hz == sweep.end_hz:
         raise CommandError(-222, f"{where}: {sweep.points} points at one frequency")
@@ -291,14 +291,14 @@ def _finished(
     """What every technique has besides: records and limit tests."""
     value, end_v, duration_s, sweep = own
     record = entry.mapping("record")
-    period_s = record.take("dt_s", _number(SHORTEST_PERIOD_S, 1e6))
-    change_v = record.take("de_v", _number(1e-5, LARGEST_V), None)
+    period_s = record.take("dt_s", number(SHORTEST_PERIOD_S, 1e6))
+    change_v = record.take("de_v", number(1e-5, LARGEST_V), None)
     record.end()
     tests = entry.take("tests", _list, [])
     if len(tests) > MAX_TESTS:
         raise CommandError(-222, f"{where}.tests: got {len(tests)}, at most {MAX_TESTS}")
-    combine = entry.take("combine", _choice("or", "and"), "or")
-    then = entry.take("then", _choice("next", "stop"), "next")
+    combine = entry.take("combine", choice("or", "and"), "or")
+    then = entry.take("then", choice("next", "stop"), "next")
     entry.end()
     return Technique(
         kind=kind,
@@ -318,9 +318,9 @@ def _finished(
 def _test(where: str, given: object) -> Test:
     entry = _Entry(where, given)
     test = Test(
-        entry.take("variable", _choice(*VARIABLES)),
-        entry.take("comparison", _choice(">", "<")) == ">",
-        entry.take("value", _number(-1e9, 1e9)),
+        entry.take("variable", choice(*VARIABLES)),
+        entry.take("comparison", choice(">", "<")) == ">",
+        entry.take("value", number(-1e9, 1e9)),
     )
     entry.end()
     return test
@@ -344,47 +344,14 @@ def _check_limits(where: str, technique: Technique, limits: Limits) -> None:
             )
 
 
-def _number(low: float, high: float) -> Check:
-    def check(name: str, value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise CommandError(-104, f"{name}: got {value!r:.60}, expected a number")
-        if not low <= value <= high:
-            raise CommandError(-222, f"{name}: got {value!r:.40}, expected {low:g} to {high:g}")
-        return float(value)
-
-    return check
-
-
-def _integer(low: int, high: int) -> Check:
-    def check(name: str, value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise CommandError(-104, f"{name}: got {value!r:.60}, expected an integer")
-        if not low <= value <= high:
-            raise CommandError(-222, f"{name}: got {value!r:.40}, expected {low} to {high}")
-        return value
-
-    return check
-
-
-def _choice(*words: str) -> Check:
-    def check(name: str, value: object) -> str:
-        if not isinstance(value, str) or value not in words:
-            raise CommandError(
-                -224, f"{name}: got {value!r:.60}, expected one of {', '.join(words)}"
-            )
-        return value
-
-    return check
-
-
 def _range(sizes: tuple[float, ...]) -> Check:
     def check(name: str, value: object) -> float | str:
         if value == "auto":
             return "auto"
-        number = _number(0.0, math.inf)(name, value)
-        fitting = [size for size in sizes if size >= number]
+        wanted = number(0.0, math.inf)(name, value)
+        fitting = [size for size in sizes if size >= wanted]
         if not fitting:
-            raise CommandError(-222, f"{name}: got {number:g}, expected at most {sizes[-1]:g}")
+            raise CommandError(-222, f"{name}: got {wanted:g}, expected at most {sizes[-1]:g}")
         return fitting[0]
 
     return check
