@@ -19,6 +19,9 @@ from plans.stubs import is_done, note, wait_any
 ENVIRONMENT = "environment"
 """Stream of the chamber's and the load cell's readings."""
 
+_SETTLING_EVERY_S = 60.0
+"""Longest time between readings while the temperature moves, s."""
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -110,6 +113,7 @@ class Surveillance:
         while not is_done(status):
             now_s = float(chamber.clock.time())
             yield from self.serve(now_s)
+            self._next_s = min(self._next_s, now_s + _SETTLING_EVERY_S)
             yield from wait_any([status], self.due_in_s(now_s))
         yield from bps.wait(chamber.name)  # raises here if it failed: nothing is energised after
         reached = yield from bps.rd(chamber.temperature_celsius, default_value=0.0)

@@ -14,6 +14,7 @@ from orchestrator.analysis.cycles import CycleTable, Records, cycle_table, flowi
 from orchestrator.analysis.shorts import RunAway, first_met, run_away
 from orchestrator.records.runs import Columns, Run
 from orchestrator.report.imaging import Imaging, find_imaging
+from orchestrator.report.surroundings import Surroundings, find_surroundings
 
 Floats = npt.NDArray[np.float64]
 
@@ -83,6 +84,7 @@ class Contents:
         short: The short, or None.
         events: Time since the run began (s), kind and text of what happened.
         damage: What the journal has lost, in words; empty if it is whole.
+        surroundings: Temperature and stack pressure, or None.
     """
 
     start: Mapping[str, Any]
@@ -93,6 +95,7 @@ class Contents:
     short: Short | None
     events: tuple[tuple[float, str, str], ...]
     damage: str
+    surroundings: Surroundings | None = None
 
     @property
     def sample(self) -> Mapping[str, Any]:
@@ -141,6 +144,7 @@ def gather(run: Run) -> Contents:
         short=_short(run.stop, events, echem),
         events=events,
         damage=_damage(run),
+        surroundings=find_surroundings(run.streams, begin_s),
     )
 
 

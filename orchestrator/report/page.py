@@ -24,6 +24,7 @@ from orchestrator.report.overview import draw_overview
 from orchestrator.report.published import comparisons
 from orchestrator.report.spectra import NOTE, draw_spectra, fraction_rows
 from orchestrator.report.style import BANNERS, CSS_PX_PER_IN, WIDTH_IN, save, style
+from orchestrator.report.surroundings import draw_surroundings
 from orchestrator.report.volumes import volume_rows
 
 PAGE = "index.html"
@@ -100,6 +101,10 @@ def _draw(contents: Contents, directory: Path) -> dict[str, Picture]:
             lambda: draw_charge(contents) if contents.echem is not None else None,
             "Charge and throughput against time and during each exposure",
         ),
+        "surroundings": (
+            lambda: _draw_surroundings(contents),
+            "Temperature of the cell and stack pressure against time",
+        ),
     }
     pictures: dict[str, Picture] = {}
     with style():
@@ -129,6 +134,11 @@ def _draw_micrographs(contents: Contents) -> Figure | None:
     records = None if echem is None else echem.records
     area_cm2 = float("nan") if echem is None else echem.area_cm2
     return draw_micrographs(contents.provenance, imaging.micrographs, records, area_cm2)
+
+
+def _draw_surroundings(contents: Contents) -> Figure | None:
+    around = contents.surroundings
+    return None if around is None else draw_surroundings(contents.provenance, around)
 
 
 def _draw_spectra(contents: Contents) -> Figure | None:

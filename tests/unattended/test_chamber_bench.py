@@ -15,6 +15,8 @@ from orchestrator.experiment.loading import load_experiment
 from orchestrator.laboratory import Surroundings
 from orchestrator.planning import experiment_plan
 from orchestrator.profile.loading import load_profile
+from orchestrator.records.runs import find_run, load_run
+from orchestrator.report import write_report
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EV_PER_K = 8.617333e-5
@@ -149,6 +151,13 @@ def test_a_reading_is_taken_before_the_cell_is_energised_and_after_it_is_off(tmp
         "oven: goes to 60 C",
         "oven: settled",
     ]
+
+
+def test_the_report_shows_temperature_and_pressure(tmp_path, documents):
+    run(tmp_path, "conductivity_at_60_celsius", documents)
+    page = write_report(load_run(find_run(tmp_path, "-1")), tmp_path / "report")
+    assert "<h2>Surroundings</h2>" in page.read_text()
+    assert (page.parent / "surroundings.png").stat().st_size > 10_000
 
 
 def never_energised(bench, documents):
