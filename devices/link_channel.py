@@ -236,10 +236,17 @@ class VisaChannel(_Buffered):
         who: Name for error messages.
         connection: Open PyVISA message-based resource.
         termination: Bytes that end a reply.
+        timeout_s: How long a reply may take in process, s.
     """
 
-    def __init__(self, who: str, connection: Any, termination: bytes) -> None:
+    def __init__(
+        self, who: str, connection: Any, termination: bytes, *, timeout_s: float = 1.0
+    ) -> None:
         super().__init__(who, connection, termination)
+        # In process a reply is there at once or never: what time goes by is the machine's load,
+        # and no result may depend on that.
+        in_process = connection.resource_name.upper().startswith("SIM://")
+        self._fixed_ms = max(1, round(1000.0 * timeout_s)) if in_process else 0
         self._library, self._session = connection.visalib, connection.session
         waiting = getattr(self._library, "bytes_waiting", None)
         self._waiting: Callable[[Any], int] = waiting or (lambda _session: 0)
@@ -316,13 +323,14 @@ class VisaChannel(_Buffered):
 
     def _limit(self, deadline_s: float) -> None:
         """Set the library's timeout each time: a driver may have set it to infinite."""
-        remaining_s = deadline_s - monotonic()
-        if remaining_s <= 0.0:
-            raise self._late()
+        timeout_ms = self._fixed_ms
+        if not timeout_ms:
+            remaining_s = deadline_s - monotonic()
+            if remaining_s <= 0.0:
+                raise self._late()
+            timeout_ms = max(1, int(remaining_s * 1000.0))
         self._library.set_attribute(
-            self._session,
-            constants.ResourceAttribute.timeout_value,
-            max(1, int(remaining_s * 1000.0)),
+            self._session, constants.ResourceAttribute.timeout_value, timeout_ms
         )
 
     def _failed(self, error: Exception) -> LinkError:
@@ -357,7 +365,7 @@ def open_channel(
         if stream is not None:
             return SocketChannel(who, connection, stream, termination)
         connection.read_termination = termination.decode("ascii")
-        return VisaChannel(who, connection, termination)
+        return VisaChannel(who, connection, termination, timeout_s=timeout_s)
     except LinkError:
         _close(connection)
         raise

@@ -24,6 +24,10 @@ BUDGET_FACTOR = 1.5
 """A transaction, reconnect included, may take this many reply timeouts: with the default timeout
 of 1 s, the 1.5 s that the engine's heartbeat allows."""
 
+IN_PROCESS_BUDGET_S = 60.0
+"""Budget of a transaction with an instrument simulated in this process: the machine's load alone
+decides how long that takes, and no result may depend on it."""
+
 MAX_SPACING_S = 0.2
 """Longest spacing between commands: waiting longer would starve the engine's loop."""
 
@@ -79,7 +83,16 @@ class LinkSettings:
     @property
     def transaction_s(self) -> float:
         """Time for a whole transaction, s."""
-        return BUDGET_FACTOR * self.timeout_s if self.budget_s is None else self.budget_s
+        if self.budget_s is not None:
+            return self.budget_s
+        if self.in_process:
+            return max(IN_PROCESS_BUDGET_S, BUDGET_FACTOR * self.timeout_s)
+        return BUDGET_FACTOR * self.timeout_s
+
+    @property
+    def in_process(self) -> bool:
+        """Whether the instrument is simulated in this process, where nothing waits."""
+        return self.resource.startswith("sim://")
 
     def _require(self, name: str, value: Any, low: float, high: float) -> None:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -209,6 +222,8 @@ class Session:
     def _open(self) -> Channel:
         settings = self._settings
         left_s = self._turn.deadline_s - monotonic()
+        if settings.in_process:
+            left_s = settings.timeout_s
         if left_s <= 0.0:
             raise self._error(f"no time left to reconnect: {self._trouble}", "try again later")
         self._record("open", self.resource.encode())
@@ -266,7 +281,7 @@ class Session:
         channel, spacing_s = self._channel, self._settings.min_spacing_s
         if channel is None:
             raise self._error(f"nothing was sent: {self._trouble}", "try again")
-        if spacing_s and not self.resource.startswith("sim://"):
+        if spacing_s and not self._settings.in_process:
             pause(min(spacing_s, self._sent_s + spacing_s - monotonic()))
             self._sent_s = monotonic()
         if self._transcript is not None:
