@@ -18,7 +18,8 @@ from ophyd.status import Status
 from devices.attempt import Attempt
 from devices.event import EventNote
 from devices.potentiostat import Potentiostat
-from plans.conditions import Condition, Threshold
+from plans.conditions import Condition
+from plans.criteria import Threshold
 from plans.stubs import is_done, note, wait_any
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """When a cell runs away and when it shorts, from its records.
 
-What counts as a short is said once, in `plans.conditions`; here its criterion is only led over
+What counts as a short is said once, in `plans.shorts`; here its criterion is only led over
 the columns of a finished run, in batches of the length in which a running plan sees them.
 """
 
@@ -62,7 +62,7 @@ def first_met(
     """Lead a criterion over the columns of a run.
 
     Args:
-        make: Makes the criterion, for example `plans.conditions.hard_short`.
+        make: Makes the criterion, for example `plans.shorts.hard_short`.
         time_s: Times of the records, s, ascending.
         voltage_v: Voltages, V.
         current_ma: Currents, mA.

@@ -52,7 +52,7 @@ CONDITIONS: dict[str, ConditionKind] = {
         device_kinds=("sem",),
     ),
 }
-"""Every condition a file may name; the criteria themselves are in `plans.conditions`."""
+"""Every condition a file may name; the criteria are in `plans.criteria` and `plans.shorts`."""
 
 
 class Condition(StrictModel):

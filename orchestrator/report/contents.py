@@ -241,9 +241,9 @@ def _short(
 
 
 def _searched(name: str, records: Records) -> Short | None:
-    from plans import conditions  # it loads ophyd, which most reports do not need
+    from plans import shorts  # it loads ophyd, which most reports do not need
 
-    make = conditions.soft_short if name == "soft_short" else conditions.hard_short
+    make = shorts.soft_short if name == "soft_short" else shorts.hard_short
     met = first_met(make, records.time_s, records.voltage_v, records.current_ma)
     return None if met is None else Short(name, met.t_s, met.text)
 

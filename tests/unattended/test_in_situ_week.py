@@ -15,7 +15,7 @@ from orchestrator.records.directory import DataDirectory
 from orchestrator.records.reading import read_journal
 from orchestrator.records.runs import load_run
 from orchestrator.running import run_experiment
-from plans.conditions import hard_short
+from plans.shorts import hard_short
 
 DAY_S = 86_400.0
 SHORT_D = 7.592

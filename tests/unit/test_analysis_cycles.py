@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.analysis.cycles import Records, cycle_table, flowing
 from orchestrator.analysis.shorts import first_met, run_away
-from plans.conditions import hard_short
+from plans.shorts import hard_short
 from sim.samples.llzo_cell import LlzoCell
 
 AREA_CM2 = 0.1257
