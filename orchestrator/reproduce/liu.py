@@ -12,6 +12,7 @@ from orchestrator.analysis.growth import S_PER_DAY
 from orchestrator.records.runs import Run
 from orchestrator.report.contents import Contents, gather
 from orchestrator.report.imaging import LayerAnalysis
+from orchestrator.reproduce import liu_isotopes, liu_volumes
 from orchestrator.reproduce.row import Line, Row
 from orchestrator.reproduce.task import Observation, Task
 from orchestrator.running import RunResult
@@ -22,10 +23,11 @@ _IN_SITU, _LARGE = "in_situ_mri", "large_cell"
 
 def tasks(seeds: int) -> list[Task]:
     """Every protocol of the paper; the cells are deterministic, so one sample of each."""
-    del seeds
     return [
         Task(_IN_SITU, in_situ, keep=True, weight=14.0),
         Task(_LARGE, short_only, poll_period_s=300.0, keep=True, weight=5.0),
+        *liu_volumes.tasks(seeds),
+        *liu_isotopes.tasks(seeds),
     ]
 
 
@@ -35,6 +37,8 @@ def rows(observations: Mapping[tuple[str, str], Observation]) -> list[Row]:
     return [
         *(line.row(cell[line.id]) for line in _IN_SITU_LINES),
         *(line.row(large[line.id]) for line in _LARGE_LINES),
+        *liu_volumes.rows(observations),
+        *liu_isotopes.rows(observations),
     ]
 
 

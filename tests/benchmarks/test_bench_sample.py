@@ -6,7 +6,10 @@ of floats. Bounds are about three times what was measured.
 
 from __future__ import annotations
 
+import gc
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,15 +19,32 @@ from sim.images.mri_volume import VolumeImager
 from sim.images.nmr import PUBLISHED_NMR, RotorContent, SpectrumImager
 from sim.samples.full_cell import FullCell
 from sim.samples.llzo_cell import LlzoCell
-from tests.cost import cpu_s, loop_s, report
 from tests.galvanostat import run_to
 
 DAY_S = 86_400.0
 
 
+def cpu_s(work: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
+    """CPU seconds of the fastest of some repetitions, and its result."""
+    best, result = np.inf, None
+    for _ in range(repeats):
+        gc.collect()
+        began_s = time.process_time()
+        result = work()
+        best = min(best, time.process_time() - began_s)
+    return best, result
+
+
+def _loop() -> float:
+    x = 0.0
+    for _ in range(1_000_000):
+        x = x * 0.5 + 1.0
+    return x
+
+
 @pytest.fixture(scope="module")
 def unit_s() -> float:
-    return loop_s()
+    return cpu_s(_loop, repeats=5)[0]
 
 
 def reverse(preset: str, density: float, until_s: float, polls: int = 0) -> LlzoCell:
@@ -37,6 +57,11 @@ def reverse(preset: str, density: float, until_s: float, polls: int = 0) -> Llzo
             t_s += length_s
         sign = -sign
     return cell
+
+
+def report(what: str, taken_s: float, unit_s: float, bound: float) -> None:
+    print(f"\n{what}: {taken_s:.4f} s CPU = {taken_s / unit_s:.3f} loops (bound {bound})")
+    assert taken_s < bound * unit_s
 
 
 def test_a_week_and_its_656_000_samples(unit_s):

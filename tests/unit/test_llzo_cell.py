@@ -24,9 +24,9 @@ def small() -> LlzoCell:
     return LlzoCell.from_preset("small_4p8")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def shorted() -> tuple[LlzoCell, float]:
-    """A cell that 0.5 mA/cm2 without idle times shorts within days; its past is what counts."""
+    """A cell that 0.5 mA/cm2 without idle times shorts within days."""
     cell = LlzoCell.from_preset("small_4p8")
     t_s, sign = 0.0, 1.0
     while cell.short_time_s(t_s) is None:

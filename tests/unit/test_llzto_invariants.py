@@ -135,31 +135,6 @@ def test_charge_is_the_integral_of_the_lithiums_current(preset, seed, protocol):
     assert net_mah == pytest.approx(cell.charge_mah(end_s)[0], abs=step_mah + 1e-9)
 
 
-@thirty
-@given(presets, seeds, st.lists(st.integers(1, 120), min_size=1, max_size=6))
-def test_rests_on_the_lattice_change_nothing(preset, seed, steps):
-    """Cut at lattice points by rests, a plating is the same plating."""
-    whole, cut = (LlztoPellet.from_preset(preset, seed=seed) for _ in range(2))
-    density = 4.0
-    whole.apply_current(0.0, density * whole.area_cm2)
-    t_s = passed = 0.0
-    for count in steps:
-        begin = passed
-        for _ in range(count):
-            passed = next_node_mah_per_cm2(passed)
-        cut.apply_current(t_s, density * cut.area_cm2)
-        t_s += (passed - begin) / density * 3600.0
-        cut.apply_current(t_s, 0.0)
-        t_s += 60.0
-    found, expected = cut.snapshot(t_s), whole.snapshot(passed / density * 3600.0 + 1e-9)
-    for key in ("plated_mah_per_cm2", "dendrites", "bulk_ohm_cm2", "interface_ohm_cm2"):
-        assert found[key] == pytest.approx(expected[key], rel=1e-10, abs=1e-10)
-    diameters = [
-        [each["diameter_um"] for each in state["spallations"]] for state in (found, expected)
-    ]
-    assert diameters[0] == pytest.approx(diameters[1], rel=1e-9)
-
-
 def test_after_a_short_both_paths_carry_the_current():
     cell = LlztoPellet.from_preset("lithiophobic", seed=5)
     applied_ma = 0.5 * cell.area_cm2
