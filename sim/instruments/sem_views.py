@@ -108,6 +108,7 @@ class FaceView:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._imagers: dict[tuple[Any, ...], PelletImager] = {}
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Raise `SimulationError` where there is nothing to see with these settings."""
@@ -132,13 +133,15 @@ class FaceView:
         return _delivered(settings, electrons, induced, (sample.seed, frame_index))
 
     def _imager(self, settings: Mapping[str, Any]) -> PelletImager:
+        """One imager per set of settings: it remembers how far the series has drifted."""
         columns, lines = settings["resolution_px"]
-        return PelletImager(
-            self._world.sample.seed,
-            (columns, lines),
-            settings["hfw_um"] / columns,
-            dwell_us=_counting_us(settings),
-        )
+        wanted = (columns, lines, settings["hfw_um"] / columns, _counting_us(settings))
+        if wanted not in self._imagers:
+            imager = PelletImager(
+                self._world.sample.seed, (columns, lines), wanted[2], dwell_us=wanted[3]
+            )
+            self._imagers = {wanted: imager}
+        return self._imagers[wanted]
 
 
 def view_of(world: World) -> EdgeView | FaceView | None:
