@@ -129,7 +129,12 @@ def void_series(frames: Sequence[VoidMeasurement], charge_mah_per_cm2: npt.Array
 
 
 def drops(
-    charge_mah_per_cm2: Floats, largest_um: Floats, errors_um: Floats, *, limit: float
+    charge_mah_per_cm2: Floats,
+    largest_um: Floats,
+    errors_um: Floats,
+    cut: Sequence[bool] | None = None,
+    *,
+    limit: float,
 ) -> tuple[Drop, ...]:
     """Falls of a largest value between neighbouring frames by a limit or more.
 
@@ -137,6 +142,7 @@ def drops(
         charge_mah_per_cm2: Charge of each frame, mAh/cm2, shape (n,).
         largest_um: Largest value of each frame, um; NaN where there is none.
         errors_um: Its standard errors, um.
+        cut: Whether a border of the frame cuts the void of the largest value: then it is larger.
         limit: Relative fall that counts.
     """
     found = []
@@ -150,6 +156,8 @@ def drops(
         quality = "ok"
         if abs(step / FRAME_MAH_PER_CM2 - 1.0) > _STEP_TOLERANCE:
             quality = f"frames {step:.3g} mAh/cm2 apart, events are defined for 0.125"
+        elif cut is not None and cut[k]:
+            quality = "a border cuts the largest void: it may have left the frame"
         elif fall - limit < error:
             quality = "within its error of the limit"
         relative = Measured(fall, error, quality)
@@ -170,18 +178,20 @@ def trend(abscissa: Floats, values: Floats) -> Measured:
     return Measured(slope, math.sqrt(float(left @ left) / (len(x) - 2) / spread))
 
 
-def _largest(frames: Sequence[VoidMeasurement], quantity: str) -> tuple[Floats, Floats]:
-    """Largest width of voids that no border cuts, or largest height, per frame, with errors."""
-    values, errors = [], []
+def _largest(frames: Sequence[VoidMeasurement], quantity: str) -> tuple[Floats, Floats, list[bool]]:
+    """Largest width or height per frame, its error, and whether a border cuts that void.
+
+    Voids that a border cuts count with what is seen of them: left out, one that grew to the border
+    would look like a drop.
+    """
+    rows = []
     for frame in frames:
-        voids = [v for v in frame.voids if quantity == "height" or not v.cut]
-        pairs = [
-            (v.width_um, v.width_error_um)
+        seen = [
+            (v.width_um, v.width_error_um, v.cut)
             if quantity == "width"
-            else (v.height_um, v.height_error_um)
-            for v in voids
+            else (v.height_um, v.height_error_um, False)
+            for v in frame.voids
         ]
-        value, error = max(pairs, default=(math.nan, math.nan))
-        values.append(value)
-        errors.append(error)
-    return np.array(values), np.array(errors)
+        rows.append(max(seen, default=(math.nan, math.nan, False)))
+    values, errors, cut = zip(*rows, strict=True) if rows else ((), (), ())
+    return np.array(values), np.array(errors), list(cut)

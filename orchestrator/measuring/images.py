@@ -211,7 +211,8 @@ def _mean(seen: VoidMeasurement, quantity: str) -> dict[str, Any]:
     """Mean over the voids that no border cuts, with the error of their measurement."""
     voids = [void for void in seen.voids if not void.cut]
     if not voids:
-        return number(np.nan, np.nan, "no void" if seen.measured else seen.quality)
+        reason = "every void is cut by a border" if seen.voids else "no void"
+        return number(np.nan, np.nan, reason if seen.measured else seen.quality)
     values = [getattr(void, f"{quantity}_um") for void in voids]
     errors = [getattr(void, f"{quantity}_error_um") for void in voids]
     error = float(np.sqrt(np.sum(np.square(errors)))) / len(voids)

@@ -111,6 +111,22 @@ def test_drops_are_counted_by_the_definition() -> None:
     assert not drops(charge, np.full(5, np.nan), np.full(5, np.nan), limit=0.12)
 
 
+def test_a_void_that_grows_to_the_border_is_no_drop() -> None:
+    def frame(*voids: tuple[float, float, bool]) -> VoidMeasurement:
+        found = tuple(
+            MeasuredVoid(a, b, 2.0, 1.0, 0.05, 0.05, 0.1, cut=cut, hidden_um=0.0)
+            for a, b, cut in voids
+        )
+        return VoidMeasurement(found, 160.0, 0.0, 0.5, 0.01, 30.0, "ok")
+
+    grown = [frame((10, 30, False), (50, 60, False)), frame((0, 35, True), (50, 60, False))]
+    assert void_series(grown, [0.125, 0.25]).width_drops == ()
+    gone = [*grown, frame((0, 15, True), (50, 60, False))]
+    (drop,) = void_series(gone, [0.125, 0.25, 0.375]).width_drops
+    assert "a border cuts" in drop.relative.quality
+    assert void_series([frame()], [0.125]).width_drops == ()
+
+
 @given(st.floats(-10, 10), st.floats(-5, 5), st.integers(3, 20))
 def test_trend_of_a_line_is_its_slope(slope: float, offset: float, count: int) -> None:
     x = np.linspace(0.0, 3.0, count)
