@@ -36,7 +36,7 @@ class Poller:
         self._timer: Handle | None = None
         self._began_s = self._duration_s = self._period_s = 0.0
         self._marks: list[float] = []
-        self._polls = self._misses = 0
+        self._misses = 0
 
     def begin(self, period_s: float, duration_s: float, marks: Sequence[float] = ()) -> None:
         """A program of `duration_s` has started now; poll it.
@@ -49,7 +49,7 @@ class Poller:
         self.cancel()
         self._began_s, self._duration_s, self._period_s = self._clock.time(), duration_s, period_s
         self._marks = list(marks)
-        self._polls = self._misses = 0
+        self._misses = 0
         self._schedule()
 
     def cancel(self) -> None:
@@ -61,9 +61,9 @@ class Poller:
     def _schedule(self) -> None:
         """Multiples of the period count from the start: a late poll does not shift the next."""
         elapsed_s = self._clock.time() - self._began_s
-        self._polls = max(self._polls + 1, int(elapsed_s / self._period_s + 1e-9))
+        number = int((elapsed_s + _SAME_S) / self._period_s) + 1
         self._marks = [mark for mark in self._marks if mark > elapsed_s + _SAME_S]
-        next_s = min(self._polls * self._period_s, self._duration_s, *self._marks[:1])
+        next_s = min(number * self._period_s, self._duration_s, *self._marks[:1])
         if next_s <= elapsed_s + _SAME_S:
             late_s = elapsed_s - self._duration_s
             if late_s > _LATE_END_S:

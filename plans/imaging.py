@@ -134,8 +134,10 @@ class Track:
         return [*frame, self.awaited] if self.awaited is not None else frame
 
     def due_in_s(self, now_s: float) -> float:
-        """Time to the next scheduled frame, s; infinite where none is scheduled by time."""
-        if self.capture.back_to_back and not (self.running or self.given_up):
+        """Time to the next frame, s; infinite where none can be due before something happens."""
+        if self.running or self.given_up:
+            return float("inf")  # the end of the running frame is waited for, not the clock
+        if self.capture.back_to_back:
             return 0.0
         return float("inf") if self._next_s is None else max(0.0, self._next_s - now_s)
 

@@ -93,6 +93,7 @@ def test_a_pause_at_any_message_repeats_no_charge_and_no_frame(bench):
     ("capture", "frames"),
     [
         ({"every_s": 150}, 3),
+        ({"every_s": 50}, 4),  # a frame takes 104 s: every other one would be late
         ({"every_mah": THROUGHPUT_MAH / 3.5}, 3),
         ({"at": ("start", "end")}, 2),
         ({"at": ("cycle_end",)}, 2),
