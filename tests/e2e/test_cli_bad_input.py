@@ -41,7 +41,7 @@ BAD = {
     "10 MB": (GOOD.encode() + b"#" * 10_000_000, ""),
     "metadata that JSON lacks": (changed('"your name"', ".nan"), "md.operator"),
     "no bench": (changed("bench: sim-mri\n", ""), "--bench"),
-    "no such bench": (changed("bench: sim-mri\n", "bench: sim-mir\n"), "choose sim-mri"),
+    "no such bench": (changed("bench: sim-mri\n", "bench: sim-mir\n"), "did you mean sim-mri"),
 }  # fmt: skip
 
 
