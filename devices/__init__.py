@@ -10,20 +10,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from devices.chamber import TemperatureChamber
+    from devices.load_cell import LoadCell
     from devices.mri import MriScanner
     from devices.potentiostat import Potentiostat
     from devices.roles import CellLimits
     from devices.sem import Sem
     from devices.technique import Technique
 
-__all__ = ["CellLimits", "MriScanner", "Potentiostat", "Sem", "Technique"]
+__all__ = [
+    "CellLimits",
+    "LoadCell",
+    "MriScanner",
+    "Potentiostat",
+    "Sem",
+    "Technique",
+    "TemperatureChamber",
+]
 
 _HOMES = {
     "CellLimits": "devices.roles",
+    "LoadCell": "devices.load_cell",
     "MriScanner": "devices.mri",
     "Potentiostat": "devices.potentiostat",
     "Sem": "devices.sem",
     "Technique": "devices.technique",
+    "TemperatureChamber": "devices.chamber",
 }
 
 

@@ -5,6 +5,7 @@ the module it lives in, and only a name bound after that module's import is alwa
 """
 
 from plans.conditions import Condition, condition
+from plans.environment import Environment
 from plans.imaging import Capture
 from plans.in_situ_mri import in_situ_mri
 from plans.protocol import Cycling, run_protocol
@@ -14,6 +15,7 @@ __all__ = [
     "Capture",
     "Condition",
     "Cycling",
+    "Environment",
     "condition",
     "in_situ_mri",
     "run_protocol",
