@@ -13,6 +13,9 @@ from typing import Any, Literal
 CELL = "cell"
 """The device of a fault of the cell itself."""
 
+METER_ROLES = ("potentiostat", "voltmeter")
+"""Roles of drivers whose instrument reads a voltage."""
+
 Where = Literal["wire", "cell", "imager", "meter"]
 
 
@@ -22,7 +25,7 @@ class FaultForm:
 
     Attributes:
         where: Whose it is: any instrument's wire, the cell, an instrument that takes images, or
-            one that drives the cell and reads voltage and current.
+            one that reads a voltage.
         text: What happens from START to END.
         options: What it takes, with defaults.
     """

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Self
 from pydantic import model_validator
 
 from orchestrator.errors import ProfileError
-from orchestrator.experiment.fault_kinds import CELL, FAULTS, OPTIONS
+from orchestrator.experiment.fault_kinds import CELL, FAULTS, METER_ROLES, OPTIONS
 from orchestrator.inputs.fields import Choice, Count, Quantity, Text, at, problem
 from orchestrator.inputs.invalid import ExperimentFileError
 from orchestrator.inputs.models import StrictModel, validated
@@ -24,6 +24,7 @@ from orchestrator.inputs.problems import Finding, InvalidInput, described, liste
 from orchestrator.inputs.problems import Path as KeyPath
 from orchestrator.inputs.source import read_source
 from orchestrator.profile.models import BenchProfile
+from orchestrator.profile.tables import drivers
 
 FORM = "KIND:DEVICE:START:END[:OPTION]"
 """A fault in one word."""
@@ -201,15 +202,18 @@ def fault_findings(
         if target is None:
             what = f"got '{one.device}', expected an instrument of bench {profile.bench}"
             found.append(Finding(path, what, name_remedy(one.device, profile.links)))
-        elif not _suits(one, target.partition(".")[0], profile):
+        elif not _suits(one, target, profile):
             what = f"got {one.device}, which cannot have the fault {one.kind}"
             found.append(Finding(path, what, f"{one.kind}: {FAULTS[one.kind].text}"))
     return found
 
 
-def _suits(fault: Fault, device: str, profile: BenchProfile) -> bool:
-    kind, where = profile.kind_of(device), FAULTS[fault.kind].where
-    return where == "wire" or (kind.takes_images if where == "imager" else kind.drives_cell)
+def _suits(fault: Fault, target: str, profile: BenchProfile) -> bool:
+    """Whether the instrument at a link can have a fault."""
+    where, device = FAULTS[fault.kind].where, target.partition(".")[0]
+    if where == "meter":
+        return drivers()[profile.links[target].driver].role in METER_ROLES
+    return where == "wire" or profile.kind_of(device).takes_images
 
 
 def _parts(text: str) -> dict[str, Any]:

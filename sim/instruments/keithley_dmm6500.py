@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from sim.faults.upsets import METER_KINDS, MeterUpsets
 from sim.instruments.scpi import ScpiError, ScpiInstrument, boolean, choice, number, string
 from sim.world import World
 
@@ -44,7 +45,12 @@ class SimulatedDmm6500(ScpiInstrument):
         terminals: True voltage at its terminals at a time (s since the world began), V.
         serial: Third field of ``*IDN?``; begins with ``SIM-``.
         strict: Raise `sim.errors.UnknownCommand` at an undefined header.
+
+    Attributes:
+        upsets: Faults of its meter.
     """
+
+    upset_kinds = METER_KINDS
 
     def __init__(
         self,
@@ -57,7 +63,7 @@ class SimulatedDmm6500(ScpiInstrument):
         super().__init__(
             world, f"KEITHLEY INSTRUMENTS,MODEL DMM6500,{serial},1.7.7b", strict=strict
         )
-        self._terminals = terminals
+        self._terminals, self.upsets = terminals, MeterUpsets(_OVERFLOW)
         errors = np.random.default_rng([world.seed, _STREAM, _ERRORS]).standard_normal(2)
         self._gain = 1.0 + _PPM * _GAIN_PPM * _SPREAD * float(errors[0])
         self._zero = _PPM * _ZERO_PPM * _SPREAD * float(errors[1])
@@ -161,8 +167,14 @@ class SimulatedDmm6500(ScpiInstrument):
         return self._reply(self._last)
 
     def _measure(self) -> float:
-        """One reading, V; its noise belongs to the millisecond, not to the count of readings."""
-        t_s = self.world.now()
+        """One reading as the meter shows it, V."""
+        times = np.array([self.world.now()])
+        readings = self.upsets.readings(times, np.array([self._converted(float(times[0]))]))
+        self.upsets.kept(readings)
+        return float(readings[0])
+
+    def _converted(self, t_s: float) -> float:
+        """One conversion, V; its noise belongs to the millisecond, not to the count of readings."""
         true = self._terminals(t_s)
         if self._auto:
             largest = _RANGES_V[-1]

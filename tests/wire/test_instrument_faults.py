@@ -317,3 +317,26 @@ def test_the_potentiostat_behind_the_bridge_has_the_same_faults():
     assert (status["reason"], status["cell_on"]) == ("limit", False)
     assert times[-1] == pytest.approx(295, abs=1.1)
     assert np.isnan(volts[-1])
+
+
+# --- the multimeter behind the load cell --------------------------------------------------------
+
+
+class Press(Hand):
+    """The laboratory with the press."""
+
+    PROFILE = "sim-chamber"
+
+
+def test_the_multimeter_of_a_load_cell_may_be_stuck_or_over_range(transport):
+    with Press("stuck_reading:press:10:20", "overload:dmm:30:40", transport=transport) as lab:
+        last = lab.at(5.0).ask("dmm", b":READ?")
+        assert lab.at(12.0).ask("dmm", b":READ?") == last
+        assert lab.at(25.0).ask("dmm", b":READ?") != last  # its noise goes on
+        assert float(lab.at(35.0).ask("dmm", b":READ?")) == 9.9e37
+
+
+@pytest.mark.parametrize("fault", ["overload:oven:0:1", "abort:press:0:1"])
+def test_who_has_no_meter_has_none_of_its_faults(fault):
+    with pytest.raises(ProfileError, match="cannot have the fault"):
+        Press(fault)
