@@ -153,6 +153,20 @@ def test_a_reading_is_taken_before_the_cell_is_energised_and_after_it_is_off(tmp
     ]
 
 
+def test_reading_the_surroundings_more_often_changes_nothing_else(tmp_path, documents):
+    profile = load_profile("sim-chamber")
+    oven = profile.devices["oven"].model_copy(update={"poll_period_s": 7.0})
+    curious = profile.model_copy(update={"devices": {**profile.devices, "oven": oven}})
+    run(tmp_path, "conductivity_at_60_celsius", documents)
+    often = Documents()
+    run(tmp_path, "conductivity_at_60_celsius", often, curious)
+    assert len(often.stream("environment")["time"]) > 3 * len(
+        documents.stream("environment")["time"]
+    )
+    for stream in ("echem", "eis"):
+        assert often.stream(stream) == documents.stream(stream)
+
+
 def test_the_report_shows_temperature_and_pressure(tmp_path, documents):
     run(tmp_path, "conductivity_at_60_celsius", documents)
     page = write_report(load_run(find_run(tmp_path, "-1")), tmp_path / "report")
