@@ -7,6 +7,7 @@ the cell off on every way out. It knows no documents.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -16,11 +17,16 @@ import numpy as np
 from devices.cell_records import CellLog, Records
 from devices.cell_run import CellRun, SpectrumRequest, free_spectrum, with_spectrum
 from devices.clock import Clock, Owner
-from devices.errors import InstrumentFault, LimitError
+from devices.errors import InstrumentFault, LimitError, LinkError
 from devices.impedance import ImpedanceSpectra
 from devices.polling import Poller
 from devices.roles import Page, PotentiostatBackend, Program, ProgramState
 from devices.technique import Technique, remainder
+
+log = logging.getLogger(__name__)
+
+_RETRY_S = 1.0
+_TRIES = 3
 
 _BY_ITSELF = frozenset({"time", "end_voltage", "end_current"})
 """Reasons after which a spectrum that waits may still be taken."""
@@ -95,7 +101,7 @@ class CellRunner:
         self._left: Program | None = None
         self._place = Place()
         self._last, self._last_s = (np.nan, np.nan), -np.inf
-        self._on_hold = False
+        self._on_hold = self._interrupting = False
 
     run: CellRun | None
 
@@ -139,8 +145,8 @@ class CellRunner:
         self._on_hold = True
         if self.run is not None:
             self.end_program()
-            if self.phase is Phase.RUNNING:
-                self.phase = Phase.PAUSED
+        if self.phase is Phase.RUNNING:
+            self.phase = Phase.PAUSED
 
     def resume(self) -> None:
         """Go on with the rest of the step, begin it again or drop it, as the technique says."""
@@ -176,7 +182,7 @@ class CellRunner:
 
     def poll(self) -> None:
         """Read what the instrument recorded since the last time."""
-        if self.run is not None:
+        if self.run is not None and not self._interrupting:
             self._take(self._backend.poll())
 
     def end_program(self, reason: str = "") -> None:
@@ -209,7 +215,7 @@ class CellRunner:
     def _next_spectrum(self) -> None:
         """Take the spectrum whose turn has come, if that can be now."""
         request = self._eis.next
-        if request is None or self._on_hold or self._sweeping:
+        if request is None or self._on_hold or self._sweeping or self._interrupting:
             return
         if self.phase is Phase.RUNNING:
             self._interrupt_for(request)
@@ -233,29 +239,60 @@ class CellRunner:
 
     def _interrupt_for(self, request: SpectrumRequest) -> None:
         """End the step's program and load it again behind the spectrum, if that fits in."""
-        self.poll()
+        try:
+            self.poll()
+        except LinkError as error:
+            self._eis.drop(request, str(error), error)  # the step goes on, polled as before
+            return
         run, left = self.run, self._left
         if run is None or left is None or self.phase is not Phase.RUNNING:
             return
         rest = remainder(left, self._clock.time() - run.began_s)
         if rest is None or with_spectrum(rest, request, self._last) is None:
             return  # it waits for the end of the step
-        self.end_program()
-        if self.phase is Phase.RUNNING:
-            self._go_on()
+        self._interrupt(_TRIES)
+
+    def _in_step(self) -> bool:
+        return self.phase is Phase.RUNNING
+
+    def _interrupt(self, tries: int) -> None:
+        """End the step's program and go on; stopping and loading may be repeated, starting not."""
+        self._interrupting = False
+        try:
+            if self.run is not None and self._in_step():
+                self.end_program()
+            if not self._in_step():
+                return  # it had ended by itself, or was paused or stopped meanwhile
+            following = self._load_rest()
+        except LinkError as error:
+            if tries <= 1:
+                raise
+            log.warning("%s: interrupting the step failed: %s", self._face.name, error)
+            self._interrupting = True
+            self._clock.call_later(_RETRY_S, lambda: self._interrupt(tries - 1), owner=self._face)
+            return
+        self._go(following)
 
     def _go_on(self) -> None:
         """Run what is left of the step, behind the spectrum that is wanted if it fits in."""
+        self._go(self._load_rest())
+
+    def _load_rest(self) -> CellRun | None:
+        """Load what is left of the step, behind the spectrum that is wanted if it fits in."""
         left, request = self._left, self._eis.next
         if left is None:
+            return None
+        pair = None if request is None else with_spectrum(left, request, self._last)
+        if pair is not None and self._loaded(request, *pair):
+            return CellRun(pair, self._clock.time(), request)
+        self._backend.load(left)
+        return CellRun((left,), self._clock.time())
+
+    def _go(self, run: CellRun | None) -> None:
+        """Start what was loaded; without anything the step is over."""
+        if run is None:
             self._end("time")
             return
-        pair = None if request is None else with_spectrum(left, request, self._last)
-        run = CellRun((left,), self._clock.time())
-        if pair is not None and self._loaded(request, *pair):
-            run = CellRun(pair, self._clock.time(), request)
-        else:
-            self._backend.load(left)
         self._start(run)
         self.phase = Phase.RUNNING
         self._later()

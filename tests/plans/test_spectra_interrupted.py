@@ -136,6 +136,55 @@ def test_a_link_that_fails_while_the_step_is_interrupted_ends_the_run_with_the_c
     assert last_run(bench).stop["exit_status"] == "fail"
 
 
+@pytest.mark.parametrize("method", ["poll", "stop", "load"])
+@pytest.mark.parametrize("failures", [1, 2])
+def test_a_link_that_fails_for_a_moment_costs_no_charge(bench, method, failures):
+    """One failure each time the step is interrupted for a spectrum."""
+    backend = bench.pstat._backend
+    real, left = getattr(backend, method), {"after_s": 12.0, "failures": failures}
+    began_s = bench.clock.time()
+
+    def failing(*programs):
+        if bench.clock.time() - began_s > left["after_s"] and left["failures"]:
+            left["failures"] -= 1
+            raise LinkError("pstat", "no reply", remedy="wait")
+        return real(*programs)
+
+    setattr(backend, method, failing)
+    before = true_charge(bench)
+    result = bench.RE.run(plan(bench, Capture(series(bench), every_s=15), method=METHOD))
+    assert result.exit_status == "success"
+    assert left["failures"] == 0
+    charge = np.subtract(true_charge(bench), before)
+    # while the link fails the step's time stands still with the cell open, or the program ran on
+    allowed = CURRENT_MA * (failures + 0.1) / 3600 if method == "stop" else 1e-9
+    assert charge == pytest.approx(CHARGE_MAH, abs=allowed)
+    recorded = last_run(bench).streams["echem"]
+    assert recorded["pstat_charge_mah"][-1] == pytest.approx(charge[0], rel=2e-3)
+
+
+def test_a_pause_while_the_link_fails_stays_a_pause(bench):
+    backend = bench.pstat._backend
+    real, failing = backend.load, []
+
+    def load(*programs):
+        if len(programs) == 2 and not failing:
+            failing.append(True)
+            raise LinkError("pstat", "no reply", remedy="wait")
+        real(*programs)
+
+    backend.load = load
+    before = true_charge(bench)
+    at(bench, 15.7, soon(bench, bench.RE._request_pause_coro))
+    bench.RE.run(plan(bench, Capture(series(bench), every_s=15), method=METHOD))
+    assert str(bench.RE.state) == "paused"
+    bench.wait(30.0)
+    assert not backend.output_on()
+    assert bench.resume().exit_status == "success"
+    charge = np.subtract(true_charge(bench), before)
+    assert charge == pytest.approx(CHARGE_MAH, abs=1e-9)
+
+
 def test_a_limit_during_a_sweep_ends_the_step_and_drops_the_spectrum(bench):
     narrow = CellLimits(-0.4, 0.4, -1, 1)  # 0.01 mA on 67 kohm are 0.67 V
     cycling = Cycling(bench.pstat, METHOD, 10.0, narrow, 10.0)
