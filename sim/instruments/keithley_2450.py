@@ -226,8 +226,9 @@ class Keithley2450(ScpiInstrument):
         else:
             sources = np.full(len(normal), source.level)
         if measured == "RES":
-            with np.errstate(divide="ignore", invalid="ignore"):
-                return np.nan_to_num(true["VOLT"] / true["CURR"], nan=NOT_A_NUMBER), sources
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                ohms = np.clip(true["VOLT"] / true["CURR"], -OVERFLOW, OVERFLOW)
+                return np.nan_to_num(ohms, nan=NOT_A_NUMBER), sources
         fixed = None if sense.auto_range else sense.range
         if measured == function and source.readback:
             return sources, sources

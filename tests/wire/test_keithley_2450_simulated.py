@@ -505,3 +505,14 @@ def test_two_instruments_on_a_world_have_noise_of_their_own():
         smu.answer((SOURCE_1_MA + ";:OUTP ON").encode())
         readings.append(smu.answer(b":READ?"))
     assert readings[0] != readings[1]
+
+
+def test_a_resistance_without_current_is_over_range_not_a_number_beyond_all():
+    """Found by fuzzing: an infinite quotient broke the statistics of the buffer."""
+    bench = Bench(LinearCell(emf_v=1.0), noise_factor=0.0)
+    bench.ask(
+        ':OUTP:SMOD NORM;:SOUR:FUNC CURR;:SOUR:CURR:VLIM 5;:SOUR:CURR 0;:SENS:FUNC "RES";:OUTP ON'
+    )
+    assert float(bench.ask(":READ?")) == pytest.approx(9.9e37)
+    bench.ask(":TRAC:TRIG")
+    assert float(bench.ask(":TRAC:STAT:STDD?")) == 0.0
