@@ -34,12 +34,15 @@ def tasks(seeds: int) -> list[Task]:
         Task(
             example,
             voids,
-            {"sample.simulate_as.seed": seed},
+            {
+                "sample.simulate_as.seed": seed,
+                "protocol.method.1.until_time_s": until / 0.5 * 3600.0,
+            },
             seeded(_KIND[example], seed),
             keep=seed == 0,
             weight=weight,
         )
-        for example, weight in ((_LI, 3.0), (_ALLOY, 6.0))
+        for example, until, weight in ((_LI, 1.51, 3.0), (_ALLOY, 3.01, 6.0))
         for seed in range(seeds)
     ]
 
@@ -100,7 +103,8 @@ def _course(series: VoidSeries) -> dict[str, Any]:
         "number_3_over_first": _at(charge, series.per_100_um, 3.0) / series.per_100_um[0],
         "width_1_over_first": _at(charge, series.widths_um[:, 2], 1.0) / series.widths_um[0, 2],
         "height_1_over_first": _at(charge, series.heights_um[:, 2], 1.0) / series.heights_um[0, 2],
-        "largest_width_um": float(np.nanmax(series.widths_um[within, 4])),
+        # the median: now and then two voids less than 0.3 um apart pass for one
+        "largest_width_um": float(np.nanmedian(series.widths_um[within & (charge > 0.95), 4])),
         "width_drops": float(sum(drop < 3.0 + 0.5 * _FRAME for drop in drops)),
         "height_drops": float(
             sum(drop.charge_mah_per_cm2 < 3.0 + 0.5 * _FRAME for drop in series.height_drops)
@@ -144,7 +148,7 @@ def _at(charge: Floats, values: Floats, where: float, *, width: float = 0.5 * _F
     return float(np.median(values[near])) if near.any() else float("nan")
 
 
-_MEANS = {"first_per_100_um", "first_width_um", "width_drops", "height_drops", "largest_width_um"}
+_MEANS = {"first_per_100_um", "first_width_um", "width_drops", "height_drops"}
 """Numbers of which the paper's counterpart is a mean."""
 
 _READ = "read from the micrographs; samples are drawn with this number"
@@ -178,8 +182,9 @@ _LINES: tuple[tuple[Line, str, str], ...] = (
     (Line(_P, "limg_first_contact_loss", "Li-Mg: contact loss at 0.125 mAh/cm2", 0.095, "",
           "analysis_round_trip", "8-11 % from 2-3 voids of 3.8 um per 100 um", 0.03), _ALLOY,
      "first_contact_loss"),
-    (Line(_P, "limg_largest_width_um", "Li-Mg: largest width to 3 mAh/cm2", 20.0, "um",
-          "calibrated", "text: grow to about 20 um", 3.0), _ALLOY, "largest_width_um"),
+    (Line(_P, "limg_largest_width_um", "Li-Mg: width of the largest void, 1 to 3 mAh/cm2", 20.0,
+          "um", "calibrated", "text: grow to about 20 um; median of frames and samples", 3.0),
+     _ALLOY, "largest_width_um"),
     (Line(_P, "limg_width_drops", "Li-Mg: falls of the largest width to 3 mAh/cm2", 3.0, "",
           "calibrated", "Fig. 1d: at 0.625, 1, 2.375; a fall is 12 % between frames; mean of "
           "samples", 1.0), _ALLOY, "width_drops"),
