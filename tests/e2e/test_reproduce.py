@@ -28,10 +28,10 @@ def test_every_protocol_is_an_example_that_ships(paper):
 
 
 def test_one_paper_as_json_and_page(tmp_path, capsys):
-    argv = ["reproduce", "siniscalchi", "--seeds", "2", "--jobs", "1", "--json"]
+    argv = ["reproduce", "siniscalchi", "--seeds", "1", "--jobs", "1", "--json"]
     code = main([*argv, "--data", str(tmp_path)])
     told = json.loads(capsys.readouterr().out)
-    assert code in (0, 1)  # two samples need not agree with a median
+    assert code in (0, 1)  # one sample need not agree with a median
     assert all(set(row) == ROW_KEYS for row in told["rows"])
     assert {row["paper"] for row in told["rows"]} == {"siniscalchi"}
     rows = {row["id"]: row for row in told["rows"]}
