@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ophyd.utils import ReadOnlyError
@@ -10,6 +12,8 @@ from devices.errors import InstrumentFault
 from devices.mri_methods import SETTINGS, SETTINGS_OF
 from devices.signals import ClockSignal, ReadbackSignal, clock_of
 from orchestrator.bench import open_bench
+from orchestrator.profile.loading import load_profile
+from orchestrator.profile.tables import kinds
 
 SUFFIXES = {
     "_v": "V",
@@ -37,48 +41,59 @@ SUFFIXES = {
 }
 
 
+SHIPPED = sorted(path.stem for path in (Path(__file__).parents[2] / "sim" / "benches").glob("*"))
+
+
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
     with open_bench("sim-mri", data=tmp_path_factory.mktemp("data")) as opened:
         yield opened
 
 
-@pytest.fixture(scope="module")
-def press_bench(tmp_path_factory):
-    with open_bench("sim-chamber", data=tmp_path_factory.mktemp("data")) as opened:
-        opened.oven.trigger()
-        opened.press.trigger()
+@pytest.fixture(scope="module", params=SHIPPED)
+def shipped(request, tmp_path_factory):
+    """Each bench that ships, opened, its surroundings read once."""
+    with open_bench(request.param, data=tmp_path_factory.mktemp("data")) as opened:
+        for device in opened.devices.values():
+            if not hasattr(device, "new_frame") and hasattr(device, "trigger"):
+                device.trigger()
         yield opened
 
 
-@pytest.mark.parametrize("device", ["oven", "press"])
-def test_names_and_units_of_what_surrounds_the_cell_agree(press_bench, device):
-    test_names_and_units_agree(press_bench, device)
-
-
-def test_readings_of_what_surrounds_the_cell_match_their_descriptions(press_bench):
-    test_readings_match_their_descriptions(press_bench)
-
-
-@pytest.mark.parametrize("device", ["pstat", "mri"])
-def test_names_and_units_agree(bench, device):
-    one = bench.devices[device]
-    described = {**one.describe(), **one.describe_configuration()}
+def conforms(device) -> None:
+    """Names, units, types, shapes and sources of everything that one device says of itself."""
+    described = {**device.describe(), **device.describe_configuration()}
+    if hasattr(device, "describe_collect"):
+        described |= device.describe_collect()
     assert described
     for key, doc in described.items():
-        assert key.startswith(f"{device}_")
+        assert key.startswith(f"{device.name}_")
         suffix = next((s for s in sorted(SUFFIXES, key=len, reverse=True) if key.endswith(s)), None)
         assert doc.get("units", "") == (SUFFIXES[suffix] if suffix else doc.get("units", "")), key
         assert doc["dtype"] in ("number", "integer", "string", "array", "boolean"), key
         assert doc["source"].startswith("sim://"), key
         assert isinstance(doc["shape"], list), key
+        if "external" in doc:
+            assert len(doc["dims"]) == len(doc["shape"]), key
+            assert doc["dtype_numpy"], key
+        low_high = doc.get("limits", {}).get("control", {"low": 0.0, "high": 1.0})
+        assert low_high["low"] < low_high["high"], key
+    for key, doc in device.describe().items():
+        if doc["dtype"] == "number":
+            assert doc.get("precision") is not None or doc.get("units", "") == "", key
 
 
-def test_every_device_of_the_microscopes_bench_describes_itself(tmp_path):
-    with open_bench("sim-sem", data=tmp_path) as bench:
-        for device in bench.devices:
-            test_names_and_units_agree(bench, device)
-        test_readings_match_their_descriptions(bench)
+def test_every_device_of_every_shipped_bench_describes_itself(shipped):
+    for device in shipped.devices.values():
+        conforms(device)
+        assert device.simulated is True
+        assert repr(device).startswith(f"<{type(device).__name__} {device.name}: ")
+    test_readings_match_their_descriptions(shipped)
+
+
+def test_every_kind_of_device_stands_on_a_bench_that_ships():
+    found = {entry.kind for name in SHIPPED for entry in load_profile(name).devices.values()}
+    assert found == set(kinds())
 
 
 METHODS = {
@@ -92,7 +107,7 @@ METHODS = {
 @pytest.mark.parametrize("method", METHODS)
 def test_a_scanner_describes_what_each_method_gives(bench, method):
     before, after = bench.mri.configure({"method": method})
-    test_names_and_units_agree(bench, "mri")
+    conforms(bench.mri)
     image = bench.mri.describe()["mri_image"]
     *expected, duration_s = METHODS[method]
     assert [image["shape"], image["dims"]] == expected
