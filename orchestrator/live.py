@@ -30,6 +30,7 @@ class Present:
         charge_mah: Net charge, mAh.
         throughput_mah: Charge in both directions, mAh.
         frames: Frames by stream.
+        spectra: Whole impedance spectra that are recorded.
         stopped_at_s: Experiment time since the run began at which the protocol ended, s; the run
             itself may go on for a last frame.
         stop_reason: Why the run ended; empty while it runs.
@@ -46,6 +47,7 @@ class Present:
     charge_mah: float = 0.0
     throughput_mah: float = 0.0
     frames: dict[str, int] | None = None
+    spectra: int = 0
     stopped_at_s: float | None = None
     stop_reason: str = ""
 
@@ -65,6 +67,7 @@ class Live:
         self._began_s = 0.0
         self._image_streams: dict[str, str] = {}
         self._event_stream = ""
+        self._spectra: dict[str, str] = {}
 
     def snapshot(self) -> Present:
         """The newest state, with experiment time as it is now."""
@@ -81,6 +84,7 @@ class Live:
             "start": self._start,
             "descriptor": self._descriptor,
             "event": self._event,
+            "event_page": self._page,
             "stop": self._stop,
         }.get(name)
         if take is not None:
@@ -91,6 +95,7 @@ class Live:
     def _start(self, doc: dict[str, Any]) -> None:
         self._began_s = doc["time"]
         self._image_streams.clear()
+        self._spectra.clear()
         self._state = Present(run=doc["uid"], state="running", frames={})
 
     def _descriptor(self, doc: dict[str, Any]) -> None:
@@ -98,6 +103,10 @@ class Live:
             self._image_streams[doc["uid"]] = doc["name"]
         elif doc["name"] == "events":
             self._event_stream = doc["uid"]
+        for key in doc["data_keys"]:
+            device = key.removesuffix("_z_real_ohm")
+            if device != key and f"{device}_spectrum" in doc["data_keys"]:
+                self._spectra[doc["uid"]] = f"{device}_spectrum"
 
     def _event(self, doc: dict[str, Any]) -> None:
         if doc["descriptor"] in self._image_streams:
@@ -106,6 +115,12 @@ class Live:
             self._state.frames = {**frames, stream: frames.get(stream, 0) + 1}
         elif doc["descriptor"] == self._event_stream and doc["data"]["event_kind"] in _ENDS:
             self._state.stopped_at_s = doc["time"] - self._began_s
+
+    def _page(self, doc: dict[str, Any]) -> None:
+        """Spectra come whole, one after the other, each with a number of its own."""
+        key = self._spectra.get(doc["descriptor"])
+        if key is not None:
+            self._state.spectra += len(set(doc["data"][key]))
 
     def _stop(self, doc: dict[str, Any]) -> None:
         self._state.state, self._state.stop_reason = "ended", doc.get("reason", "")

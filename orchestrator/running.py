@@ -57,6 +57,7 @@ class RunResult:
         closure_reason: Why `closure_error` is None.
         simulated: By device.
         data: The data directory.
+        spectra: Impedance spectra.
     """
 
     uid: str
@@ -73,6 +74,7 @@ class RunResult:
     closure_reason: str
     simulated: Mapping[str, bool]
     data: str
+    spectra: int = 0
 
 
 def versions() -> dict[str, str]:
@@ -170,6 +172,7 @@ def _result(bench: Bench, stop: Mapping[str, Any], wall_s: float) -> RunResult:
         closure_reason=closure_reason,
         simulated=bench.simulated,
         data=str(bench.data.resolve()),
+        spectra=live.spectra,
     )
 
 

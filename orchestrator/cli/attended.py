@@ -77,9 +77,10 @@ def finish(result: RunResult, out: Output, *, report: bool) -> None:
     """Say what came of it, and write the report."""
     frames = sum(result.frames.values())
     records = result.events.get("echem", 0)
+    spectra = f"{result.spectra} impedance spectra, " if result.spectra else ""
     out.line(
         f"{result.stop_reason} at {span(result.stopped_at_s)}: {records} records, "
-        f"{frames} frames, {result.throughput_mah:.4g} mAh moved"
+        f"{frames} frames, {spectra}{result.throughput_mah:.4g} mAh moved"
     )
     said = f"run {result.uid[:8]} is in {short(Path(result.data))}"
     out.line(f"{said}; it took {result.wall_s:.1f} s of real time")

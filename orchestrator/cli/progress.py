@@ -52,7 +52,7 @@ def line(state: Present, steps: int, longest_s: float) -> Text:
         (f"  step {state.step_index + 1}/{steps}", ""),
         (f"  {_voltage(state.voltage_v):>9}", "cyan"),
         (f"  {_current(state.current_ma):>10}", "green"),
-        (f"  frame {sum((state.frames or {}).values())}", ""),
+        (_taken(state), ""),
         (f"  <= {span(left_s)} left", "dim"),
     ]
     for least in (6, 2, 5, 1):
@@ -63,6 +63,13 @@ def line(state: Present, steps: int, longest_s: float) -> Text:
     for part, style in parts:
         text.append(part, style=style)
     return text
+
+
+def _taken(state: Present) -> str:
+    """Frames and spectra so far; one of them alone where the other is not taken."""
+    frames = sum((state.frames or {}).values())
+    words = [f"  frame {frames}"] if frames or not state.spectra else []
+    return "".join([*words, f"  spectrum {state.spectra}" if state.spectra else ""])
 
 
 def _voltage(value_v: float | None) -> str:

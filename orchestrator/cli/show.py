@@ -51,8 +51,14 @@ def run(args: argparse.Namespace, out: Output) -> int:
 def _stream(loaded: Run, name: str) -> dict[str, Any]:
     columns = loaded.streams[name]
     keys = loaded.descriptors[name]["data_keys"]
+    spectra = {
+        len(set(columns[f"{key.removesuffix('_z_real_ohm')}_spectrum"].tolist()))
+        for key in columns
+        if key.endswith("_z_real_ohm") and f"{key.removesuffix('_z_real_ohm')}_spectrum" in columns
+    }
     return {
         "rows": len(columns["time"]),
+        "spectra": max(spectra, default=0),
         "columns": {
             key: {"units": keys.get(key, {}).get("units") or "", **_span(values)}
             for key, values in columns.items()
@@ -94,13 +100,19 @@ def _range(column: dict[str, Any]) -> str:
     return f"{low:.6g} to {high:.6g} {units}"
 
 
+def _counted(stream: dict[str, Any]) -> str:
+    rows, spectra = stream["rows"], stream["spectra"]
+    text = f"{rows} event{'' if rows == 1 else 's'}"
+    return f"{text}, {spectra} impedance spectr{'um' if spectra == 1 else 'a'}" if spectra else text
+
+
 def _tell(value: dict[str, Any], out: Output) -> None:
     out.line(f"run {value['uid']}: {value['state']} {value['reason']}".rstrip())
     out.line(f"  {value['plan_name']} on {value['sample']}, began {value['began']}")
     for name, stream in value["streams"].items():
         if not stream["rows"]:
             continue
-        out.line(f"  stream {name}: {stream['rows']} event{'' if stream['rows'] == 1 else 's'}")
+        out.line(f"  stream {name}: {_counted(stream)}")
         for key, column in stream["columns"].items():
             out.line(f"    {key}: {_range(column)}".rstrip(" :"))
     for name, frames in value["frames"].items():

@@ -14,6 +14,9 @@ from orchestrator.analysis.cycles import CycleTable, Records, cycle_table, flowi
 from orchestrator.analysis.shorts import RunAway, first_met, run_away
 from orchestrator.records.runs import Columns, Run
 from orchestrator.report.imaging import Imaging, find_imaging
+from orchestrator.report.impedance import Impedance, find_impedance
+from orchestrator.report.micrographs import Micrographs, find_micrographs
+from orchestrator.report.spectra import METHOD as SPECTRA
 from orchestrator.report.surroundings import Surroundings, find_surroundings
 
 Floats = npt.NDArray[np.float64]
@@ -80,7 +83,9 @@ class Contents:
         stop: Stop document, or None.
         begin_s: Unix time at which the run began, s.
         echem: Records of the potentiostat, or None.
-        imaging: Frames, or None.
+        imaging: Frames of magnetic resonance, or None.
+        micrographs: Frames of a microscope, or None.
+        impedance: Impedance spectra, or None.
         short: The short, or None.
         events: Time since the run began (s), kind and text of what happened.
         damage: What the journal has lost, in words; empty if it is whole.
@@ -92,6 +97,8 @@ class Contents:
     begin_s: float
     echem: Electrochemistry | None
     imaging: Imaging | None
+    micrographs: Micrographs | None
+    impedance: Impedance | None
     short: Short | None
     events: tuple[tuple[float, str, str], ...]
     damage: str
@@ -110,7 +117,16 @@ class Contents:
             return float(self.stop["time"]) - self.begin_s
         ends = [self.echem.records.time_s[-1]] if self.echem is not None else []
         ends += [self.imaging.end_s[-1]] if self.imaging is not None else []
+        ends += [self.micrographs.end_s[-1]] if self.micrographs is not None else []
         return float(max(ends, default=0.0))
+
+    @property
+    def layered(self) -> bool:
+        """Whether the overview is that of layers: frames in two dimensions, analysed or not."""
+        imaging = self.imaging
+        if imaging is None or imaging.spectra is not None:
+            return False
+        return imaging.analysis is not None or not (imaging.is_view or imaging.method == SPECTRA)
 
     @property
     def provenance(self) -> str:
@@ -141,6 +157,8 @@ def gather(run: Run) -> Contents:
         begin_s=begin_s,
         echem=echem,
         imaging=imaging,
+        micrographs=find_micrographs(run, begin_s, None if echem is None else echem.records),
+        impedance=find_impedance(run, begin_s, sample),
         short=_short(run.stop, events, echem),
         events=events,
         damage=_damage(run),

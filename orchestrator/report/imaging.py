@@ -22,9 +22,9 @@ from orchestrator.analysis.layers import (
 from orchestrator.analysis.stages import Stages, stages_by_definition, stages_by_fit
 from orchestrator.errors import OrchestratorError
 from orchestrator.records.runs import Columns, Run
-from orchestrator.report import micrographs as sem
 from orchestrator.report import spectra as nmr
-from orchestrator.report.micrographs import Micrographs
+from orchestrator.report.micrographs import is_microscope
+from orchestrator.report.scales import configuration_of
 from orchestrator.report.spectra import Spectra
 from orchestrator.report.volumes import METHOD as VOLUME
 from orchestrator.report.volumes import Volumes, read_volumes
@@ -76,7 +76,6 @@ class Imaging:
         view_fov_mm: Field of view of `images` (x, z), mm; None where it is not known.
         spectra: Spectra instead of images; None where there are none.
         volumes: What was found in volumes; None where there are none, or `reason` says why.
-        micrographs: A microscope's frames instead of images; None where there are none.
     """
 
     device: str
@@ -94,7 +93,6 @@ class Imaging:
     view_fov_mm: tuple[float, float] | None = None
     spectra: Spectra | None = None
     volumes: Volumes | None = None
-    micrographs: Micrographs | None = None
 
     @property
     def is_view(self) -> bool:
@@ -115,14 +113,11 @@ def find_imaging(run: Run, begin_s: float, sample: Mapping[str, Any]) -> Imaging
         begin_s: Unix time at which it began, s.
         sample: Its sample's metadata.
     """
-    found = _stream(run.streams)
+    found = _stream(run)
     if found is None:
         return None
     stream, device = found
     columns = run.streams[stream]
-    configuration = _configuration(run.descriptors.get(stream), device)
-    if configuration.get("method") in sem.METHODS:
-        return _micrographs(run, stream, device, begin_s, configuration)
     frames, reason = _frames(run, stream)
     count = len(columns["time"]) if frames is None else min(len(columns["time"]), len(frames))
     if not count:
@@ -133,6 +128,7 @@ def find_imaging(run: Run, begin_s: float, sample: Mapping[str, Any]) -> Imaging
     )
     shown = _Shown(reason=reason)
     if frames is not None:
+        configuration = configuration_of(run.descriptors.get(stream), device)
         known = {**sample, "pristine": run.start.get("pristine", True)}
         shown = _shown(frames[:count], configuration, known, (start_s, end_s), flags)
     return Imaging(
@@ -151,37 +147,6 @@ def find_imaging(run: Run, begin_s: float, sample: Mapping[str, Any]) -> Imaging
         view_fov_mm=shown.view_fov_mm,
         spectra=shown.spectra,
         volumes=shown.volumes,
-    )
-
-
-def _micrographs(
-    run: Run, stream: str, device: str, begin_s: float, configuration: Mapping[str, Any]
-) -> Imaging:
-    """A microscope's frames, which are read one by one: a long series is larger than memory."""
-    columns = run.streams[stream]
-    count = len(columns["time"])
-    start_s, end_s = (_column(columns, f"{device}_{end}", count) - begin_s for end in _SPAN)
-    flags = tuple(str(flag) or OK for flag in columns[f"{device}_quality"])
-    found, reason = None, "micrographs are shown below"
-    try:
-        centre_s = 0.5 * (start_s + end_s)
-        found = sem.read_micrographs(run.frames(stream), configuration, flags, centre_s)
-    except (OrchestratorError, ValueError, IndexError) as error:
-        reason = f"the frames cannot be read: {error}"
-    return Imaging(
-        device=device,
-        start_s=start_s,
-        end_s=end_s,
-        charge_mah=_column(columns, f"{device}_exposure_charge_mah", count),
-        throughput_mah=_column(columns, f"{device}_exposure_throughput_mah", count),
-        charge_end_mah=_column(columns, f"{device}_charge_end_mah", count),
-        flags=flags,
-        images=None,
-        settings=None,
-        analysis=None,
-        reason=reason,
-        method=str(configuration.get("method")),
-        micrographs=found,
     )
 
 
@@ -249,13 +214,15 @@ def _shown_spectra(
     return _Shown("this device took spectra, see below", method=nmr.METHOD, spectra=found)
 
 
-def _stream(streams: Mapping[str, Columns]) -> tuple[str, str] | None:
-    """Stream and device of the most exposures."""
+def _stream(run: Run) -> tuple[str, str] | None:
+    """Stream and device of the most exposures that are no micrographs."""
     found = [
         (len(columns["time"]), stream, key.removesuffix("_t_start_s"))
-        for stream, columns in streams.items()
+        for stream, columns in run.streams.items()
         for key in columns
-        if key.endswith("_t_start_s") and key.replace("_t_start_s", "_t_end_s") in columns
+        if key.endswith("_t_start_s")
+        and key.replace("_t_start_s", "_t_end_s") in columns
+        and not is_microscope(run.descriptors.get(stream), key.removesuffix("_t_start_s"))
     ]
     return max(found)[1:] if found else None
 
@@ -271,14 +238,6 @@ def _column(columns: Columns, key: str, count: int) -> Floats:
     if key not in columns:
         return np.full(count, np.nan)
     return np.asarray(columns[key][:count], dtype=float)
-
-
-def _configuration(descriptor: Any, device: str) -> dict[str, Any]:
-    """The device's configuration in a descriptor, keys without its name; empty if it has none."""
-    if not isinstance(descriptor, Mapping):
-        return {}
-    data = descriptor.get("configuration", {}).get(device, {}).get("data", {})
-    return {key.removeprefix(f"{device}_"): value for key, value in data.items()}
 
 
 def _settings(configuration: Mapping[str, Any]) -> FlashSettings | None:

@@ -1,271 +1,226 @@
-"""Frames of a microscope: first, middle and last, and the voids or X-ray lines that they give."""
+"""Micrographs and line scans of a run, and what the analysis makes of them.
+
+Found by shape: a stream of frames whose device says how wide its field is and which method it used.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.gridspec import GridSpec
 
 from orchestrator.analysis.cycles import Records
+from orchestrator.analysis.filaments import FilamentMeasurement, measure_filaments
+from orchestrator.analysis.interface import OK
+from orchestrator.analysis.spallations import SpallationCount, spallations
 from orchestrator.analysis.voids import VoidMeasurement, measure_voids
-from orchestrator.report.style import LAYER_COLOURS, SOFT, VOLTAGE, WIDTH_IN, new_figure, panel
+from orchestrator.errors import OrchestratorError
+from orchestrator.records.runs import Columns, Run
+from orchestrator.report.scales import chosen_rows, configuration_of, first_middle_last
 
 Floats = npt.NDArray[np.float64]
-Frames = Mapping[int, npt.NDArray[np.float32]]
+Image = npt.NDArray[np.float32]
 
-METHODS = ("image", "eds_line")
-"""Methods of a microscope."""
-MOST_MEASURED = 200
-"""Frames of one run that a report measures; of more, evenly chosen ones."""
-_SCALE_BARS_UM = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
-_TOP_IN, _PANELS_IN, _GAP_IN, _BOTTOM_IN = 0.55, 2.3, 0.65, 0.15
-_LEFT_IN, _BETWEEN_IN = 0.1, 0.08
-
-
-class FramesByNumber(Protocol):
-    """Frames that are read from disk as they are asked for."""
-
-    def __getitem__(self, index: int, /) -> npt.NDArray[Any]:
-        """One frame."""
-        ...
+IMAGE, LINE = "image", "eds_line"
+"""Methods: frames in two dimensions, and X-ray counts along a line."""
+INDUCED = "EBIC"
+"""Channel that holds the current which the beam induces, nA."""
+MOST_ANALYSED = 60
+"""Frames that are analysed of longer series, evenly spread: each costs a tenth of a second."""
+_BACK_MAH = 1e-6
+"""Charge that must have gone back before plating is looked for, mAh."""
 
 
 @dataclass(frozen=True)
 class Micrographs:
-    """Frames of a microscope in the order in which they were taken.
+    """Frames in the order in which they were taken.
 
     Attributes:
+        device: Name of the microscope in the documents.
         method: ``image`` or ``eds_line``.
-        channels: Names of the channels of an image.
-        field_um: Width and height of a frame, um; of a line its length and 0.
-        shown: First, middle and last good frame by number, with the channels as first axis.
-        voids: What was measured by number of the frame; empty where frames show no edge.
-        centre_s: Middle of every exposure, seconds since the run began, shape (n,).
+        configuration: How they were taken; keys without the device's name.
+        channels: Name of each channel.
+        time_s: Middle of each frame, seconds since the run began, shape (n,).
+        end_s: End of each frame, s.
+        flags: ``ok`` or the device's reason, per frame.
+        dose_uc_per_cm2: Dose of each frame; NaN where unknown.
+        accumulated_uc_per_cm2: Dose since the microscope was switched on.
+        pixel_um: Size of a pixel, um; NaN for lines.
+        shown: Frames that are shown, by index, shape (channels, lines, columns).
+        lines: Counts along the line, shape (n, points); None for images.
+        analysed: Indices of the frames that were analysed.
+        voids: Voids of each of them, where no current was induced.
+        filaments: Filaments of each of them that was taken while metal was plated back.
+        spots: Spallations of each of them in the induced current.
+        reason: Why there are no frames; empty if there are.
     """
 
+    device: str
     method: str
+    configuration: Mapping[str, Any]
     channels: tuple[str, ...]
-    field_um: tuple[float, float]
-    shown: Frames
-    voids: Mapping[int, VoidMeasurement]
-    centre_s: Floats
+    time_s: Floats
+    end_s: Floats
+    flags: tuple[str, ...]
+    dose_uc_per_cm2: Floats
+    accumulated_uc_per_cm2: Floats
+    pixel_um: float
+    shown: Mapping[int, Image]
+    lines: Floats | None
+    analysed: tuple[int, ...]
+    voids: tuple[VoidMeasurement, ...]
+    filaments: Mapping[int, FilamentMeasurement]
+    spots: tuple[SpallationCount, ...]
+    reason: str = ""
+
+    @property
+    def induced(self) -> int | None:
+        """Number of the channel of induced current; None without one."""
+        return self.channels.index(INDUCED) if INDUCED in self.channels else None
+
+    @property
+    def unmeasured(self) -> dict[int, str]:
+        """Why frames were not measured: what the device says, else what the analysis says."""
+        reasons = {k: f"the microscope says: {f}" for k, f in enumerate(self.flags) if f != OK}
+        for k, seen in zip(self.analysed, self.voids, strict=False):
+            if not seen.measured:
+                reasons.setdefault(k, seen.quality)
+        return reasons
 
 
-def read_micrographs(
-    frames: FramesByNumber,
-    configuration: Mapping[str, Any],
-    flags: tuple[str, ...],
-    centre_s: Floats,
-) -> Micrographs:
-    """Read what is shown and measure voids, one frame after the other.
-
-    Args:
-        frames: Frames by number.
-        configuration: The device's, keys without its name.
-        flags: ``ok`` or a reason per frame.
-        centre_s: Middle of each exposure, s.
-
-    Raises:
-        ValueError: The configuration does not say how large a frame is.
-    """
-    method = str(configuration.get("method"))
-    channels = tuple(str(one) for one in configuration.get("channels") or ("SE",))
-    good = [index for index, flag in enumerate(flags) if flag == "ok"] or list(range(len(flags)))
-    chosen = sorted({good[0], good[len(good) // 2], good[-1]})
-    shown = {index: _with_channels(frames[index], method) for index in chosen}
-    lines, columns = next(iter(shown.values())).shape[-2:]
-    try:
-        if method == "eds_line":
-            field_um = (float(configuration["line_length_um"]), 0.0)
-        else:
-            pixel_um = float(configuration["hfw_um"]) / float(configuration["resolution_px"][0])
-            field_um = (columns * pixel_um, lines * pixel_um)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"micrographs: {error} is missing in the configuration") from error
-    voids: dict[int, VoidMeasurement] = {}
-    if method == "image" and measure_voids(shown[chosen[0]][0], pixel_um).measured:
-        step = -(-len(good) // MOST_MEASURED)
-        for index in sorted({*good[::step], good[-1]}):
-            voids[index] = measure_voids(_with_channels(frames[index], method)[0], pixel_um)
-    return Micrographs(method, channels, field_um, shown, voids, centre_s)
+def is_microscope(descriptor: Any, device: str) -> bool:
+    """Whether a device's configuration is that of a microscope: it has the width of a field."""
+    found = configuration_of(descriptor, device)
+    return found.get("hfw_um") is not None and "resolution_px" in found
 
 
-def draw_micrographs(
-    provenance: str, found: Micrographs, records: Records | None, area_cm2: float
-) -> Figure:
-    """The frames, with voltage, contact loss and number of voids above them.
+def find_micrographs(run: Run, begin_s: float, records: Records | None) -> Micrographs | None:
+    """Find the longest series of a microscope and analyse it; None if there is none.
 
     Args:
-        provenance: Where the data come from: a key of `orchestrator.report.style.BANNERS`.
-        found: The frames.
-        records: Of the potentiostat; None where there are none.
-        area_cm2: Electrode area, cm2; NaN where it is not known.
+        run: The run.
+        begin_s: Unix time at which it began, s.
+        records: Of the potentiostat; tell whether metal was plated back.
     """
-    if found.method == "eds_line":
-        figure = new_figure(provenance, height_in=3.6)
-        axes = figure.add_axes((0.075, 0.15, 0.9, 0.7))
-        panel(axes, "a", "Net counts of magnesium along the line")
-        _draw_lines(axes, found)
-        return figure
-    beside = len(found.shown) == 1  # channels of a single frame stand side by side
-    rows, columns = (1, len(found.channels)) if beside else (len(found.channels), len(found.shown))
-    width_in = (WIDTH_IN - 2 * _LEFT_IN - (columns - 1) * _BETWEEN_IN) / max(columns, 2)
-    frame_in = width_in * found.field_um[1] / found.field_um[0]
-    has_panels = records is not None or bool(found.voids)
-    panels_in = _PANELS_IN + _GAP_IN if has_panels else 0.0
-    frames_in = rows * (frame_in + 0.05)
-    height_in = _TOP_IN + panels_in + 0.3 + frames_in + _BOTTOM_IN
-    figure = new_figure(provenance, height_in=height_in)
-    if has_panels:
-        _draw_panels(figure, height_in, found, _Charge(records, area_cm2))
-    grid = figure.add_gridspec(
-        rows,
-        columns,
-        left=_LEFT_IN / WIDTH_IN,
-        right=(_LEFT_IN + columns * (width_in + _BETWEEN_IN) - _BETWEEN_IN) / WIDTH_IN,
-        bottom=_BOTTOM_IN / height_in,
-        top=(_BOTTOM_IN + frames_in) / height_in,
-        wspace=_BETWEEN_IN / width_in,
-        hspace=0.05 / frame_in,
+    found = _stream(run)
+    if found is None:
+        return None
+    stream, device = found
+    columns, settings = run.streams[stream], configuration_of(run.descriptors[stream], device)
+    frames, reason = _frames(run, stream)
+    count = len(columns["time"]) if frames is None else min(len(columns["time"]), len(frames))
+    if not count:
+        return None
+    start_s, end_s = (
+        np.asarray(columns[f"{device}_{end}"][:count], float) - begin_s
+        for end in ("t_start_s", "t_end_s")
     )
-    _draw_frames(figure, grid, found)
-    return figure
+    flags = tuple(
+        str(f) or OK for f in columns.get(f"{device}_quality", np.full(count, OK))[:count]
+    )
+    looked_at = (
+        _Looked() if frames is None else _look(frames[:count], settings, flags, (end_s, records))
+    )
+    return Micrographs(
+        device=device,
+        method=str(settings.get("method") or IMAGE),
+        configuration=settings,
+        channels=tuple(str(c) for c in settings.get("channels") or ("SE",)),
+        time_s=0.5 * (start_s + end_s),
+        end_s=end_s,
+        flags=flags,
+        dose_uc_per_cm2=_column(columns, f"{device}_dose_uc_per_cm2", count),
+        accumulated_uc_per_cm2=_column(columns, f"{device}_accumulated_dose_uc_per_cm2", count),
+        pixel_um=_pixel_um(settings),
+        shown=looked_at.shown,
+        lines=looked_at.lines,
+        analysed=looked_at.analysed,
+        voids=looked_at.voids,
+        filaments=looked_at.filaments,
+        spots=looked_at.spots,
+        reason=reason,
+    )
+
+
+def _stream(run: Run) -> tuple[str, str] | None:
+    found = [
+        (len(columns["time"]), stream, key.removesuffix("_t_start_s"))
+        for stream, columns in run.streams.items()
+        for key in columns
+        if key.endswith("_t_start_s")
+        and key.replace("_t_start_s", "_t_end_s") in columns
+        and is_microscope(run.descriptors.get(stream), key.removesuffix("_t_start_s"))
+    ]
+    return max(found)[1:] if found else None
+
+
+def _frames(run: Run, stream: str) -> tuple[Image | None, str]:
+    try:
+        return np.asarray(run.frames(stream)[:], dtype=np.float32), ""
+    except OrchestratorError as error:
+        return None, f"the frames cannot be read: {error}"
+
+
+def _column(columns: Columns, key: str, count: int) -> Floats:
+    if key not in columns:
+        return np.full(count, np.nan)
+    return np.asarray(columns[key][:count], dtype=float)
+
+
+def _pixel_um(settings: Mapping[str, Any]) -> float:
+    width_px = float(settings["resolution_px"][0])
+    return float(settings["hfw_um"]) / width_px if width_px > 0 else float("nan")
 
 
 @dataclass(frozen=True)
-class _Charge:
-    """What frames are drawn against: charge moved per area if it is known, else charge or time."""
+class _Looked:
+    """What was seen in the frames; as in `Micrographs`."""
 
-    records: Records | None
-    area_cm2: float
-
-    @property
-    def label(self) -> str:
-        if self.records is None:
-            return "time / h"
-        per = r" cm$^{-2}$" if np.isfinite(self.area_cm2) else ""
-        return f"charge moved / mAh{per}"
-
-    def at(self, time_s: Floats) -> Floats:
-        if self.records is None:
-            return time_s / 3600.0
-        moved = np.interp(time_s, self.records.time_s, self.records.throughput_mah)
-        return moved / self.area_cm2 if np.isfinite(self.area_cm2) else moved
+    shown: Mapping[int, Image] = field(default_factory=dict)
+    lines: Floats | None = None
+    analysed: tuple[int, ...] = ()
+    voids: tuple[VoidMeasurement, ...] = ()
+    filaments: Mapping[int, FilamentMeasurement] = field(default_factory=dict)
+    spots: tuple[SpallationCount, ...] = ()
 
 
-def _draw_panels(figure: Figure, height_in: float, found: Micrographs, charge: _Charge) -> None:
-    """Voltage, contact loss and number of voids against the charge."""
-    top = 1.0 - _TOP_IN / height_in
-    count = (charge.records is not None) + 2 * bool(found.voids)
-    grid = figure.add_gridspec(
-        1, count, left=0.075, right=0.985, top=top, bottom=top - _PANELS_IN / height_in, wspace=0.3
+def _look(
+    frames: Image,
+    settings: Mapping[str, Any],
+    flags: tuple[str, ...],
+    course: tuple[Floats, Records | None],
+) -> _Looked:
+    """Show and analyse frames, each kind in its way."""
+    if frames.ndim == 3 and settings.get("method") == LINE:
+        return _Looked(lines=np.asarray(frames[:, 0], dtype=np.float64))
+    stacked = frames[:, None] if frames.ndim == 3 else frames
+    if stacked.ndim != 4:
+        return _Looked()
+    usable = [k for k, flag in enumerate(flags) if flag == OK]
+    shown = {k: stacked[k] for k in first_middle_last(usable or list(range(len(stacked))))}
+    analysed = tuple(usable[k] for k in chosen_rows(len(usable), MOST_ANALYSED)) if usable else ()
+    pixel_um = _pixel_um(settings)
+    channels = list(settings.get("channels") or ())
+    if INDUCED in channels and stacked.shape[1] > channels.index(INDUCED):
+        induced = channels.index(INDUCED)
+        spots = tuple(spallations(stacked[k, induced], pixel_um) for k in analysed)
+        return _Looked(shown=shown, analysed=analysed, spots=spots)
+    back = _plated_back(*course)
+    return _Looked(
+        shown=shown,
+        analysed=analysed,
+        voids=tuple(measure_voids(stacked[k, 0], pixel_um) for k in analysed),
+        filaments={k: measure_filaments(stacked[k, 0], pixel_um) for k in analysed if back[k]},
     )
-    panels = [figure.add_subplot(grid[0, k]) for k in range(count)]
-    for axes in panels:
-        axes.set_xlabel(charge.label)
-    letters = iter("abc")
-    if charge.records is not None:
-        axes = panels.pop(0)
-        panel(axes, next(letters), "Cell voltage")
-        axes.plot(
-            charge.at(charge.records.time_s), charge.records.voltage_v, color=VOLTAGE, linewidth=1.0
-        )
-        axes.set_ylabel("V / V")
-    if found.voids:
-        measured = {k: one for k, one in found.voids.items() if one.measured}
-        place = charge.at(found.centre_s[list(measured)])
-        for axes, title, values, errors in (
-            (
-                panels[0],
-                "Contact loss",
-                [one.contact_loss for one in measured.values()],
-                [one.contact_loss_error for one in measured.values()],
-            ),
-            (
-                panels[1],
-                "Voids per 100 µm",
-                [one.number_per_100_um for one in measured.values()],
-                [100 * one.number_error / one.field_um for one in measured.values()],
-            ),
-        ):
-            panel(axes, next(letters), title)
-            axes.errorbar(place, values, errors, fmt="o-", color=LAYER_COLOURS[0], markersize=4)
-            axes.set_ylim(bottom=0)
 
 
-def _draw_frames(figure: Figure, grid: GridSpec, found: Micrographs) -> None:
-    beside = len(found.shown) == 1
-    for row, channel in enumerate(found.channels):
-        planes = [frame[row] for frame in found.shown.values()]
-        low, high = np.percentile(np.stack([planes[0], planes[-1]]), (0.5, 99.5))
-        for column, (index, plane) in enumerate(zip(found.shown, planes, strict=True)):
-            axes = figure.add_subplot(grid[0, row] if beside else grid[row, column])
-            axes.imshow(plane, cmap="gray", vmin=low, vmax=high, aspect="auto")
-            axes.set_xticks([])
-            axes.set_yticks([])
-            if row == 0 or beside:
-                axes.set_title(f"frame {index}, {found.centre_s[index] / 3600:.2f} h", fontsize=9.5)
-            if column == 0:
-                axes.text(
-                    0.01, 0.97, channel, color="white", fontsize=9, va="top", ha="left",
-                    transform=axes.transAxes, bbox={"facecolor": "black", "alpha": 0.5, "pad": 2},
-                )  # fmt: skip
-                _scale_bar(axes, found, plane.shape)
-
-
-def _scale_bar(axes: Axes, found: Micrographs, shape: tuple[int, ...]) -> None:
-    lines, columns = shape
-    fitting = [bar for bar in _SCALE_BARS_UM if bar <= 0.25 * found.field_um[0]] or [1.0]
-    length_px = fitting[-1] / found.field_um[0] * columns
-    x_px, y_px = 0.03 * columns, 0.93 * lines
-    axes.plot([x_px, x_px + length_px], [y_px, y_px], color="white", linewidth=3)
-    axes.plot([x_px, x_px + length_px], [y_px, y_px], color="black", linewidth=1)
-    axes.text(
-        x_px, y_px - 0.04 * lines, f"{fitting[-1]:g} µm", color="white", fontsize=9, va="bottom",
-        bbox={"facecolor": "black", "alpha": 0.5, "pad": 1.5},
-    )  # fmt: skip
-
-
-def _draw_lines(axes: Axes, found: Micrographs) -> None:
-    for (index, counts), colour in zip(found.shown.items(), LAYER_COLOURS, strict=False):
-        depth_um = np.linspace(0.0, found.field_um[0], counts.shape[-1])
-        label = f"scan {index}, {found.centre_s[index] / 3600:.2f} h"
-        axes.plot(depth_um, counts[0, 0], ".-", color=colour, linewidth=0.8, label=label)
-    axes.axhline(0, color=SOFT, linewidth=0.6)
-    axes.set_xlabel("distance from the electrolyte into the metal / µm")
-    axes.set_ylabel("counts")
-    axes.legend(loc="best")
-
-
-def void_rows(found: Micrographs) -> list[list[str]]:
-    """Frame, time, voids per 100 um, contact loss, widths, heights and remark, for a table."""
-    rows = []
-    for index, one in found.voids.items():
-        rows.append(
-            [
-                str(index),
-                f"{found.centre_s[index] / 3600:.2f}",
-                f"{one.number_per_100_um:.1f} ± {100 * one.number_error / one.field_um:.1f}",
-                f"{one.contact_loss:.3f} ± {one.contact_loss_error:.3f}",
-                _middle_and_largest(one.widths_um),
-                _middle_and_largest(one.heights_um),
-                "" if one.quality == "ok" else one.quality,
-            ]
-        )
-    return rows
-
-
-def _middle_and_largest(values_um: Floats) -> str:
-    return f"{np.median(values_um):.1f}, {values_um.max():.1f}" if len(values_um) else "–"
-
-
-def _with_channels(frame: npt.NDArray[Any], method: str) -> npt.NDArray[np.float32]:
-    """A frame with its channels, or the one that it is, as the first axis."""
-    array = np.asarray(frame, dtype=np.float32)
-    return array if array.ndim == 3 and method == "image" else array[None]
+def _plated_back(end_s: Floats, records: Records | None) -> npt.NDArray[np.bool_]:
+    """Whether metal had been plated by the end of each frame: charge has gone from B to A."""
+    if records is None:
+        return np.zeros(len(end_s), bool)
+    furthest = np.maximum.accumulate(np.maximum(records.charge_mah, 0.0))
+    back = np.interp(end_s, records.time_s, furthest - records.charge_mah)
+    return np.asarray(back > max(_BACK_MAH, 1e-3 * float(records.throughput_mah[-1])))

@@ -115,10 +115,11 @@ def _draw_voltage(axes: Axes, contents: Contents) -> None:
     axes.plot(days, middle, color=VOLTAGE, linewidth=1.3)
     axes.set_ylim(0, 1.12 * float(size_mv.max()))
     if contents.short is not None:
-        _mark_short(axes, contents.short, contents.short.time_s / S_PER_DAY)
+        mark_short(axes, contents.short, contents.short.time_s / S_PER_DAY)
 
 
-def _mark_short(axes: Axes, short: Short, at: float) -> None:
+def mark_short(axes: Axes, short: Short, at: float) -> None:
+    """A line where the cell shorted; `at` in the unit of the axis."""
     axes.axvline(at, color=MARK, linewidth=1.2, linestyle="--")
     axes.annotate(
         short.kind.replace("_", " "),

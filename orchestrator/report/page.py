@@ -18,16 +18,21 @@ from orchestrator.report import tables, wording
 from orchestrator.report.battery import capacities, capacity_unit, draw_battery
 from orchestrator.report.charge import draw_charge
 from orchestrator.report.contents import Contents, gather
+from orchestrator.report.curves import draw_curves
 from orchestrator.report.images import draw_frames
-from orchestrator.report.micrographs import draw_micrographs, void_rows
 from orchestrator.report.overview import draw_overview
+from orchestrator.report.parts import sections
 from orchestrator.report.published import comparisons
+from orchestrator.report.scales import time_unit
+from orchestrator.report.sections import Section
 from orchestrator.report.spectra import NOTE, draw_spectra, fraction_rows
 from orchestrator.report.style import BANNERS, CSS_PX_PER_IN, WIDTH_IN, save, style
 from orchestrator.report.surroundings import draw_surroundings
 from orchestrator.report.volumes import volume_rows
 
 PAGE = "index.html"
+_LAYERS = "Cell voltage, metallic lithium in four depth layers and growth rates against time"
+_CURVES = "Cell voltage and current against time, and against charge or each other"
 
 
 @dataclass(frozen=True)
@@ -59,12 +64,13 @@ def write_report(run: Run, directory: Path) -> Path:
     """
     contents = gather(run)
     directory.mkdir(parents=True, exist_ok=True)
-    pictures = _draw(contents, directory)
+    parts = sections(contents)
+    pictures = _draw(contents, parts, directory)
     environment = Environment(
         loader=PackageLoader("orchestrator.report"), autoescape=True, undefined=StrictUndefined
     )
     page = environment.get_template("report.html").render(
-        **_variables(contents, run), pictures=pictures
+        **_variables(contents, run), pictures=pictures, parts=parts
     )
     path = directory / PAGE
     partial = path.with_suffix(".partial")
@@ -73,21 +79,18 @@ def write_report(run: Run, directory: Path) -> Path:
     return path
 
 
-def _draw(contents: Contents, directory: Path) -> dict[str, Picture]:
+def _draw(contents: Contents, parts: list[Section], directory: Path) -> dict[str, Picture]:
     """Draw what there is; a figure without content is left out."""
     imaging = contents.imaging
     figures: dict[str, tuple[Callable[[], Figure | None], str]] = {
         "overview": (
-            lambda: None if _has_micrographs(contents) else draw_overview(contents),
-            "Cell voltage, metallic lithium in four depth layers and growth rates against time",
+            (lambda: draw_overview(contents), _LAYERS)
+            if contents.layered
+            else (lambda: draw_curves(contents), _CURVES)
         ),
         "frames": (
             lambda: draw_frames(contents, imaging) if imaging is not None else None,
             "First, middle and last MRI frame with a common grey scale",
-        ),
-        "micrographs": (
-            lambda: _draw_micrographs(contents),
-            "First, middle and last micrograph; voltage, contact loss and number of voids",
         ),
         "battery": (
             lambda: draw_battery(contents),
@@ -106,6 +109,8 @@ def _draw(contents: Contents, directory: Path) -> dict[str, Picture]:
             "Temperature of the cell and stack pressure against time",
         ),
     }
+    for part in parts:
+        figures[part.name] = (part.draw, part.alt)
     pictures: dict[str, Picture] = {}
     with style():
         for name, (draw, alt) in figures.items():
@@ -121,19 +126,6 @@ def _draw(contents: Contents, directory: Path) -> dict[str, Picture]:
             source = Markup(f"data:image/png;base64,{encoded}")  # noqa: S704
             pictures[name] = Picture(name, source, alt)
     return pictures
-
-
-def _has_micrographs(contents: Contents) -> bool:
-    return contents.imaging is not None and contents.imaging.micrographs is not None
-
-
-def _draw_micrographs(contents: Contents) -> Figure | None:
-    imaging, echem = contents.imaging, contents.echem
-    if imaging is None or imaging.micrographs is None:
-        return None
-    records = None if echem is None else echem.records
-    area_cm2 = float("nan") if echem is None else echem.area_cm2
-    return draw_micrographs(contents.provenance, imaging.micrographs, records, area_cm2)
 
 
 def _draw_surroundings(contents: Contents) -> Figure | None:
@@ -158,7 +150,6 @@ def _variables(contents: Contents, run: Run) -> dict[str, Any]:
     spectra = imaging.spectra if imaging is not None else None
     volumes = imaging.volumes if imaging is not None else None
     compared = analysis is not None or (imaging is not None and imaging.is_view)
-    micrographs = imaging.micrographs if imaging is not None else None
     return {
         "title": wording.title(contents),
         "provenance": contents.provenance,
@@ -167,16 +158,13 @@ def _variables(contents: Contents, run: Run) -> dict[str, Any]:
         "interrupted": contents.stop is None,
         "damage": contents.damage,
         "header": wording.header(contents, str(run.path)),
+        "layered": contents.layered,
+        "time_unit": time_unit(contents.duration_s).name,
         "boundaries": tables.boundaries(analysis) if analysis is not None else [],
         "amounts": tables.amounts(imaging) if imaging is not None else [],
         "flagged": tables.flagged(imaging) if imaging is not None else [],
         "assumptions": analysis.assumptions if analysis is not None else (),
-        "no_analysis": (
-            imaging.reason
-            if imaging is not None and analysis is None and micrographs is None
-            else ""
-        ),
-        "voids": void_rows(micrographs) if micrographs is not None else [],
+        "no_analysis": imaging.reason if imaging is not None and analysis is None else "",
         "cycles": _cycles(contents),
         "capacities": capacities(contents),
         "capacity_unit": capacity_unit(contents)[1],
@@ -192,4 +180,8 @@ def _variables(contents: Contents, run: Run) -> dict[str, Any]:
 def _cycles(contents: Contents) -> tables.Rows:
     """The table of a symmetric cell; a battery has its own."""
     echem = contents.echem
-    return tables.cycles(echem) if echem is not None and echem.capacity is None else []
+    return (
+        tables.cycles(echem, contents.duration_s)
+        if echem is not None and echem.capacity is None
+        else []
+    )

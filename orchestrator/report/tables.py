@@ -12,6 +12,7 @@ from orchestrator.analysis.layers import OK
 from orchestrator.analysis.stages import Boundary
 from orchestrator.report.contents import Contents, Electrochemistry
 from orchestrator.report.imaging import Imaging, LayerAnalysis
+from orchestrator.report.scales import TimeUnit, time_unit
 
 Rows = list[list[str]]
 
@@ -71,19 +72,20 @@ def flagged(imaging: Imaging) -> Rows:
     return [[str(index), flag] for index, flag in enumerate(flags) if flag != OK]
 
 
-def cycles(echem: Electrochemistry) -> Rows:
+def cycles(echem: Electrochemistry, duration_s: float) -> Rows:
     """First, every n-th and last cycle: charge each way, polarisation, resistance."""
     table = echem.cycles
     if table is None:
         return []
     chosen = np.unique(np.linspace(0, len(table) - 1, min(_CYCLE_ROWS, len(table))).round())
-    return [_cycle(table, int(index)) for index in chosen]
+    unit = time_unit(duration_s)
+    return [_cycle(table, int(index), unit) for index in chosen]
 
 
-def _cycle(table: CycleTable, index: int) -> list[str]:
+def _cycle(table: CycleTable, index: int, unit: TimeUnit) -> list[str]:
     return [
         str(table.cycle[index]),
-        f"{table.start_s[index] / S_PER_DAY:.3f}",
+        unit.text(table.start_s[index]),
         f"{1e3 * table.forward_mah[index]:.3f}",
         f"{1e3 * table.backward_mah[index]:.3f}",
         _number(table.returned[index], "{:.4f}"),
@@ -103,5 +105,6 @@ def _with_spread(value: float, spread: float, digits: int) -> str:
 
 def events(contents: Contents) -> Rows:
     """Time, kind and text of what happened; the last ones of very many."""
-    rows = [[f"{time_s / S_PER_DAY:.3f}", kind, text] for time_s, kind, text in contents.events]
+    unit = time_unit(contents.duration_s)
+    rows = [[unit.text(time_s), kind, text] for time_s, kind, text in contents.events]
     return rows[-_EVENT_ROWS:]

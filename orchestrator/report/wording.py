@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.report.contents import Contents
+from orchestrator.report.micrographs import LINE
 
 _SHOWN_VALUE = 400
 
@@ -106,6 +107,7 @@ def header(contents: Contents, data_path: str) -> list[tuple[str, str]]:
         ("Duration", duration(contents.duration_s)),
         ("Ended", ending(contents)),
         ("Frames", _frames(contents)),
+        ("Spectra", _spectra(contents)),
         ("Charge", _charge(contents)),
         ("Simulation", _simulation(start)),
         ("Faults injected", _faults(start)),
@@ -168,7 +170,7 @@ def _recording(start: Mapping[str, Any]) -> str:
 def _frames(contents: Contents) -> str:
     imaging = contents.imaging
     if imaging is None:
-        return "none"
+        return _micrographs(contents)
     flagged = sum(flag != "ok" for flag in imaging.flags)
     text = f"{len(imaging.flags)}" + (f", {flagged} flagged by the device" if flagged else "")
     settings = imaging.settings
@@ -182,6 +184,45 @@ def _frames(contents: Contents) -> str:
     elif imaging.method:
         text += f"; {imaging.method.replace('_', ' ')}"
     return text
+
+
+def _micrographs(contents: Contents) -> str:
+    seen = contents.micrographs
+    if seen is None:
+        return "none"
+    flagged = sum(flag != "ok" for flag in seen.flags)
+    text = f"{len(seen.flags)}" + (f", {flagged} flagged by the device" if flagged else "")
+    settings = seen.configuration
+    size = settings.get("resolution_px") or ()
+    if seen.method == LINE:
+        parts = [
+            f"lines of {settings.get('line_points')} points over "
+            f"{settings.get('line_length_um'):g} µm"
+        ]
+    else:
+        parts = [
+            " and ".join(seen.channels),
+            f"{' × '.join(str(n) for n in size)} pixels",
+            f"{settings.get('hfw_um'):g} µm wide",
+        ]
+    dwell_s = settings.get("dwell_time_s")
+    parts += [f"dwell {1e6 * dwell_s:g} µs"] if dwell_s else []
+    parts += [f"{settings[key]:g} {unit}" for key, unit in _BEAM if settings.get(key) is not None]
+    return f"{text}; {', '.join(parts)}"
+
+
+_BEAM = (("voltage_kv", "kV"), ("current_na", "nA"))
+
+
+def _spectra(contents: Contents) -> str:
+    seen = contents.impedance
+    if seen is None:
+        return ""
+    hertz = seen.spectra[0].frequency_hz
+    return (
+        f"{seen.count}; impedance at {len(hertz)} frequencies, {hertz.max():.4g} to "
+        f"{hertz.min():.4g} Hz"
+    )
 
 
 def _charge(contents: Contents) -> str:

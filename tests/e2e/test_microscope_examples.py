@@ -107,8 +107,10 @@ def test_the_report_shows_the_micrographs_and_their_voids(stripped):
     assert "<h2>Micrographs</h2>" in text
     assert "four layers" not in text
     assert (page.parent / "micrographs.png").is_file()
-    assert not (page.parent / "overview.png").exists()
-    rows = re.findall(r"<tr><td>(\d+)</td><td>[\d.]+</td><td>([\d.]+) ±", text)
+    assert (page.parent / "voids.png").is_file()
+    assert "The overpotential passed five times its first value" in text
+    row = r"<tr><td>(\d+)</td><td>[\d.]+</td><td>\d[\d.± ]*</td><td>([\d.]+)"
+    rows = re.findall(row, text.split("<h2>Charge</h2>")[0])
     assert [int(frame) for frame, _ in rows] == list(range(len(stripped.frames)))
     assert float(rows[1][1]) == pytest.approx(16.9, abs=1.5)
 
@@ -116,7 +118,9 @@ def test_the_report_shows_the_micrographs_and_their_voids(stripped):
 def test_the_report_shows_both_channels_and_the_lines(ebic):
     text = Path(ebic.result["report"]).read_text(encoding="utf-8")
     assert "<h2>Micrographs</h2>" in text
-    assert "Voids per 100" not in text, "a pellet's face has no edge with voids"
+    assert "<h2>Spallations</h2>" in text
+    assert "EBIC" in text
+    assert "Voids and contact" not in text, "a pellet's face has no edge with voids"
 
 
 def test_the_drift_of_the_series_is_found(stripped):

@@ -37,6 +37,19 @@ def test_an_ordinary_line_says_everything():
     )
 
 
+@pytest.mark.parametrize(
+    ("frames", "spectra", "said"),
+    [
+        ({}, 7, "  spectrum 7"),
+        ({"sem": 2, "mri": 1}, 7, "  frame 3  spectrum 7"),
+        ({}, 0, "  frame 0"),
+    ],
+)
+def test_frames_and_spectra_of_all_devices_are_counted(frames, spectra, said):
+    plain = line(Present(frames=frames, spectra=spectra), 6, 20.0).plain
+    assert said in plain
+
+
 def test_before_the_first_record_nothing_is_invented():
     plain = line(Present(), 6, 20.0).plain
     assert "--" in plain

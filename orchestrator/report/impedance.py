@@ -1,0 +1,223 @@
+"""Impedance spectra of a run: fits of two arcs, shorts, and whether each may be believed.
+
+Found by shape: a stream with a row per frequency, whose columns end in ``_z_real_ohm``,
+``_z_imag_ohm`` and ``_frequency_hz``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.analysis.impedance import SHORT_FRACTION, TwoArcFit, fit_two_arc
+from orchestrator.analysis.kramers_kronig import MIN_POINTS as KK_POINTS
+from orchestrator.analysis.kramers_kronig import kramers_kronig
+from orchestrator.records.runs import Columns, Run
+from orchestrator.report.scales import chosen_rows
+
+Floats = npt.NDArray[np.float64]
+Complexes = npt.NDArray[np.complex128]
+
+MOST_ANALYSED = 60
+"""Spectra that are fitted of longer series, evenly spread."""
+SMALL_SIGNAL_V = 0.02
+"""Peak amplitude up to which a cell is taken to respond linearly, V: that of the devices [A]."""
+_UNKNOWN_OHM_CM2 = 1e-9
+"""An electrolyte so thin that no spectrum counts as a short: to fit the first one."""
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """One spectrum.
+
+    Attributes:
+        number: Its number in the run.
+        time_s: Its middle, seconds since the run began.
+        frequency_hz: Frequencies as they were taken, Hz.
+        ohm: Impedance, ohm.
+        amplitude_v: Largest peak amplitude of the voltage, V; NaN where unknown.
+        dc_current_ma: Median direct current, mA; NaN where unknown.
+        fit: Two arcs; None where the area is not known or there are too few points.
+        kramers_kronig: ``ok``, or why it is not the spectrum of a linear, steady cell.
+    """
+
+    number: int
+    time_s: float
+    frequency_hz: Floats
+    ohm: Complexes
+    amplitude_v: float
+    dc_current_ma: float
+    fit: TwoArcFit | None
+    kramers_kronig: str
+
+    @property
+    def linear(self) -> bool:
+        """Whether the amplitude was that of a small signal, as far as is known."""
+        return not self.amplitude_v > SMALL_SIGNAL_V
+
+
+@dataclass(frozen=True)
+class Impedance:
+    """The spectra of a run.
+
+    Attributes:
+        device: Name of the device in the documents.
+        spectra: Those that were analysed, in the order in which they were taken.
+        count: How many there are.
+        area_cm2: Electrode area, cm2; 1 where it is not known.
+        known_area: Whether it is known.
+        electrolyte_ohm_cm2: What a short is told by, ohm cm2; NaN without.
+        electrolyte_source: Where that comes from, in words.
+    """
+
+    device: str
+    spectra: tuple[Spectrum, ...]
+    count: int
+    area_cm2: float
+    known_area: bool
+    electrolyte_ohm_cm2: float
+    electrolyte_source: str
+
+    @property
+    def unit(self) -> str:
+        """Unit of the resistances."""
+        return "Ω cm²" if self.known_area else "Ω"
+
+    @property
+    def time_s(self) -> Floats:
+        """Middle of each spectrum, s since the run began."""
+        return np.array([one.time_s for one in self.spectra])
+
+
+def find_impedance(run: Run, begin_s: float, sample: Mapping[str, Any]) -> Impedance | None:
+    """Find the spectra of a run and analyse them; None if it took none.
+
+    Args:
+        run: The run.
+        begin_s: Unix time at which it began, s.
+        sample: Its sample's metadata.
+    """
+    found = [
+        (len(columns["time"]), key.removesuffix("_z_real_ohm"), columns)
+        for columns in run.streams.values()
+        for key in columns
+        if key.endswith("_z_real_ohm") and len(columns["time"])
+    ]
+    found = [
+        (rows, device, columns)
+        for rows, device, columns in found
+        if f"{device}_z_imag_ohm" in columns and f"{device}_frequency_hz" in columns
+    ]
+    if not found:
+        return None
+    _, device, columns = max(found, key=lambda row: row[0])
+    parts = _parts(columns, device)
+    area = sample.get("area_cm2")
+    known = isinstance(area, int | float) and area > 0
+    area_cm2 = float(area) if known and area is not None else 1.0
+    electrolyte, source = _electrolyte(columns, device, parts, (sample, area_cm2))
+    kept = [parts[k] for k in chosen_rows(len(parts), MOST_ANALYSED)]
+    return Impedance(
+        device=device,
+        spectra=tuple(
+            _spectrum(columns, device, rows, (begin_s, area_cm2, electrolyte)) for rows in kept
+        ),
+        count=len(parts),
+        area_cm2=area_cm2,
+        known_area=known,
+        electrolyte_ohm_cm2=electrolyte,
+        electrolyte_source=source,
+    )
+
+
+def _parts(columns: Columns, device: str) -> list[npt.NDArray[np.intp]]:
+    """Rows of each spectrum: by its number, else wherever the sweep begins again."""
+    numbers = columns.get(f"{device}_spectrum")
+    if numbers is None:
+        hertz = np.asarray(columns[f"{device}_frequency_hz"], float)
+        falling = len(hertz) > 1 and hertz[1] < hertz[0]
+        again = np.diff(hertz) > 0 if falling else np.diff(hertz) < 0
+        numbers = np.concatenate([[0], np.cumsum(again)])
+    numbers = np.asarray(numbers)
+    return [np.flatnonzero(numbers == number) for number in dict.fromkeys(numbers.tolist())]
+
+
+def _values(columns: Columns, device: str, rows: npt.NDArray[np.intp]) -> tuple[Floats, Complexes]:
+    hertz, real, imaginary = (
+        np.asarray(columns[f"{device}_{name}"], float)[rows]
+        for name in ("frequency_hz", "z_real_ohm", "z_imag_ohm")
+    )
+    return hertz, np.asarray(real + 1j * imaginary, dtype=np.complex128)
+
+
+def _electrolyte(
+    columns: Columns,
+    device: str,
+    parts: list[npt.NDArray[np.intp]],
+    known: tuple[Mapping[str, Any], float],
+) -> tuple[float, str]:
+    """Resistance of the electrolyte alone: from the metadata, else the first spectrum's bulk."""
+    sample, area_cm2 = known
+    thickness, conductivity = (
+        float(one) if isinstance(one := sample.get(key), int | float) else math.nan
+        for key in ("thickness_cm", "conductivity_s_per_cm")
+    )
+    if thickness > 0 and conductivity > 0:
+        return thickness / conductivity, "thickness over conductivity in the sample's metadata"
+    hertz, ohm = _values(columns, device, parts[0])
+    first = _fit(hertz, ohm, area_cm2, _UNKNOWN_OHM_CM2)
+    value = first.bulk.ohm_cm2 if first is not None else math.nan
+    return value, "the bulk of the first spectrum, taken to be that of a cell without a short"
+
+
+def _fit(hertz: Floats, ohm: Complexes, area_cm2: float, electrolyte: float) -> TwoArcFit | None:
+    if not electrolyte > 0:
+        return None
+    try:
+        return fit_two_arc(hertz, ohm, area_cm2=area_cm2, electrolyte_ohm_cm2=electrolyte)
+    except ValueError:
+        return None
+
+
+def _spectrum(
+    columns: Columns,
+    device: str,
+    rows: npt.NDArray[np.intp],
+    known: tuple[float, float, float],
+) -> Spectrum:
+    begin_s, area_cm2, electrolyte = known
+    hertz, ohm = _values(columns, device, rows)
+    usable = np.isfinite(ohm) & (hertz > 0)
+    verdict = f"not tested: {int(usable.sum())} usable points, expected {KK_POINTS}"
+    if usable.sum() >= KK_POINTS:
+        verdict = kramers_kronig(hertz[usable], ohm[usable]).quality
+    time_s = np.asarray(columns["time"], float)[rows] - begin_s
+    amplitude = columns.get(f"{device}_amplitude_v", np.full(len(columns["time"]), np.nan))
+    current = columns.get(f"{device}_dc_current_ma", np.full(len(columns["time"]), np.nan))
+    numbers = columns.get(f"{device}_spectrum", np.zeros(len(columns["time"])))
+    return Spectrum(
+        number=int(numbers[rows[0]]),
+        time_s=0.5 * float(time_s[0] + time_s[-1]),
+        frequency_hz=hertz,
+        ohm=ohm,
+        amplitude_v=_largest(np.asarray(amplitude, float)[rows]),
+        dc_current_ma=float(np.median(np.asarray(current, float)[rows])),
+        fit=_fit(hertz[usable], ohm[usable], area_cm2, electrolyte),
+        kramers_kronig=verdict,
+    )
+
+
+def _largest(values: Floats) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.max()) if len(finite) else math.nan
+
+
+SHORT_NOTE = (
+    f"A spectrum is a short where |Z| at its lowest frequencies is less than {SHORT_FRACTION:g} of "
+    "the electrolyte's resistance: no ionic path can be."
+)
