@@ -53,6 +53,19 @@ def plating(tmp_path_factory):
     return Ran("geis_plating", tmp_path_factory.mktemp("plating"))
 
 
+def test_the_report_shows_spectra_resistances_the_short_and_large_amplitudes(plating):
+    page = Path(plating.result["report"])
+    text = page.read_text(encoding="utf-8")
+    count = len(list(plating.spectra()))
+    assert plating.result["spectra"] == count
+    assert "<h2>Impedance</h2>" in text
+    assert (page.parent / "impedance.png").is_file()
+    assert f"<td>{count}; impedance at 73 frequencies" in text
+    assert "The cell shorted between" in text
+    assert f"The amplitude was not small in {count - 1} of {count} spectra" in text
+    assert "four layers" not in text
+
+
 def test_spectra_within_the_plating_step_follow_the_interface_to_the_short(plating):
     assert plating.result["stop_reason"] == "hard_short"
     taken = list(plating.spectra())
