@@ -31,7 +31,7 @@ demo: $(VENV)/.run
 	$(BIN)/operando demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --cov --cov-report=term --durations=15 --ignore=tests/benchmarks tests
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --cov --cov-report=term --durations=15 --ignore=tests/benchmarks tests
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
