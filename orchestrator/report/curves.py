@@ -25,6 +25,7 @@ _MOST_POINTS = 4000
 _CURRENT = "#8C4A00"
 _DECADES = 30.0
 """Greatest over least current from which a decay is drawn on a logarithmic axis."""
+_HELD_SHARE = 0.01
 _LEVELS = 4
 """Different currents, of both signs, from which a run holds a curve of current and voltage."""
 _LEVEL_SHARE = 0.05
@@ -41,7 +42,8 @@ def draw_curves(contents: Contents) -> Figure | None:
         return None
     unit = time_unit(contents.duration_s)
     curve = current_and_voltage(echem.records)
-    third = curve or (echem.capacity is None and echem.records.throughput_mah[-1] > 0)
+    varies = echem.capacity is None and not _held(echem.records.voltage_v)
+    third = curve or (varies and echem.records.throughput_mah[-1] > 0)
     height_in = 5.0 + (_THIRD_IN if third else 0.0)
     figure = new_figure(contents.provenance, height_in=height_in)
     sides = {"left": 0.085, "right": 0.915, "top": 1 - _TOP_IN / height_in}
@@ -75,8 +77,18 @@ def _draw_voltage(axes: Axes, contents: Contents, echem: Electrochemistry, unit:
     axes.set_ylabel(name)
     _draw_band(axes, records.time_s[kept] / unit.seconds, records.voltage_v[kept] / scale, VOLTAGE)
     axes.margins(y=0.12)
+    if _held(records.voltage_v[kept]):  # its noise is not the news
+        level = float(np.median(records.voltage_v[kept])) / scale
+        axes.set_ylim(*sorted((0.0, 1.3 * level)))
     if contents.short is not None:
         mark_short(axes, contents.short, contents.short.time_s / unit.seconds)
+
+
+def _held(voltage_v: Floats) -> bool:
+    """Whether the voltage stayed where it was put."""
+    if not len(voltage_v):
+        return False
+    return 0.0 < float(np.ptp(voltage_v)) < _HELD_SHARE * abs(float(np.median(voltage_v)))
 
 
 def _volts(voltage_v: Floats) -> tuple[float, str]:

@@ -147,7 +147,8 @@ def _draw_contact(
     if echem is None or at.name == "Time":
         panel(axes, "b", "Contact loss")
         return
-    panel(axes, "b", "Contact loss and overpotential")
+    second = "voltage" if course.rest_v is None else "overpotential"
+    panel(axes, "b", f"Contact loss and {second}")
     records = echem.records
     on = flowing(records.current_ma) & np.isfinite(records.voltage_v)
     area_cm2 = echem.area_cm2 if echem.area_cm2 > 0 else 1.0
