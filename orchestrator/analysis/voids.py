@@ -266,12 +266,16 @@ class _Scene:
         """Void pixels: dark, opened, in objects that are large enough."""
         dark = self.smooth < threshold * self.interface.metal
         dark &= self.depth_px <= _BELOW_PX
-        opened = ndimage.binary_opening(dark, _OPENING)
-        labels, count = ndimage.label(opened)
+        # voids lie at the interface: the lines of metal above the first dark one say nothing
+        lines = np.flatnonzero(dark.any(axis=1))
+        first = max(int(lines[0]) - len(_OPENING), 0) if len(lines) else len(dark)
+        labels, count = ndimage.label(ndimage.binary_opening(dark[first:], _OPENING))
         smallest_px = MIN_AREA_PX * self.interface.widening
         large = np.bincount(labels.ravel(), minlength=count + 1) >= smallest_px
         large[0] = False
-        return np.asarray(large[labels])
+        mask = np.zeros(dark.shape, dtype=bool)
+        mask[first:] = large[labels]
+        return mask
 
     def voids(self, mask: Mask) -> tuple[MeasuredVoid, ...]:
         """Objects of the mask from left to right."""

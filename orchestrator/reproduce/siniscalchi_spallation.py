@@ -32,7 +32,7 @@ def tasks(seeds: int) -> list[Task]:
         *(_plated("philic 2.5", seed, 2.5, 1.0) for seed in range(min(seeds, 2))),
         *(_plated("philic 5", seed, 5.0, 1.0) for seed in range(seeds)),
         *(_plated("phobic 0.5", seed, 0.5, 0.5, preset="lithiophobic") for seed in range(few)),
-        *(_early(seed) for seed in range(few)),
+        *(_early(seed) for seed in range(min(seeds, 3))),
         *(
             _plated(f"density {density:g}", seed, 0.5, 0.2, preset="limg", density=density)
             for density in _DENSITIES

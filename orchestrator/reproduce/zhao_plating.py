@@ -51,7 +51,16 @@ def _strip_and_plate(metal: str, seed: int) -> Task:
     }
     if seed:  # the first sample's run stays as the file has it, with its series of images
         changes["images"] = [{"device": "sem", "when": {"at": ["end"]}, "settings": _SETTINGS}]
-    return Task(_PLATE, plating, changes, seeded(metal, seed), keep=seed == 0, weight=1.0)
+    return Task(
+        _PLATE,
+        plating,
+        changes,
+        seeded(metal, seed),
+        # a short is believed at a poll: lithium, which shorts, is looked at as the bench does
+        poll_period_s=300.0 if metal == "limg" and seed else None,
+        keep=seed == 0,
+        weight=1.0 if seed else 4.0,
+    )
 
 
 _SETTINGS: Mapping[str, Any] = {
