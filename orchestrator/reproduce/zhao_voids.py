@@ -65,7 +65,7 @@ def voids(run: Run, result: RunResult) -> Observation:
     series = void_series(measured, charge)
     return {
         "first_per_100_um": float(series.per_100_um[0]),
-        "first_width_um": float(np.mean(measured[0].widths_um)),
+        "first_width_um": mean(measured[0].widths_um),
         "first_contact_loss": float(series.contact_loss[0]),
         **_course(series),
         **_overpotential(contents.echem, series),
