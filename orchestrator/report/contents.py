@@ -145,10 +145,8 @@ def gather(run: Run) -> Contents:
     Args:
         run: The run; it may lack a stop document, frames, or records.
     """
-    begin_s = float(run.start["time"])
-    sample = run.start.get("sample")
-    sample = sample if isinstance(sample, Mapping) else {}
-    echem = _find_echem(run.streams, begin_s, area_cm2=_number(sample.get("area_cm2")))
+    begin_s, sample = float(run.start["time"]), _sample(run)
+    echem = electrochemistry(run)
     imaging = find_imaging(run, begin_s, sample)
     events = _events(run.streams, begin_s)
     return Contents(
@@ -164,6 +162,17 @@ def gather(run: Run) -> Contents:
         damage=_damage(run),
         surroundings=find_surroundings(run.streams, begin_s),
     )
+
+
+def electrochemistry(run: Run) -> Electrochemistry | None:
+    """The potentiostat's records of a run; None where it has none. Frames are not looked at."""
+    area_cm2 = _number(_sample(run).get("area_cm2"))
+    return _find_echem(run.streams, float(run.start["time"]), area_cm2=area_cm2)
+
+
+def _sample(run: Run) -> Mapping[str, Any]:
+    sample = run.start.get("sample")
+    return sample if isinstance(sample, Mapping) else {}
 
 
 def _damage(run: Run) -> str:

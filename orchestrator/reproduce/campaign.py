@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ LEAST_SEEDS = 20
 """Fewer samples than this do not fix a median within the published tolerances."""
 
 _LONGEST_TASK_S = 600.0
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 _TASKS: Mapping[str, Callable[[int], list[Task]]] = {
     "liu": liu.tasks,
@@ -120,9 +122,18 @@ def _as_they_end(futures: Iterable[Future[Observation]]) -> Iterator[Future[Obse
 
 @contextmanager
 def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes begun afresh: those forked from a process with threads may hang."""
+    """Processes begun afresh: those forked from a process with threads may hang.
+
+    Each keeps to one thread of linear algebra: together they fill the processors already.
+    """
+    former = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
     try:
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        for name, value in former.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value

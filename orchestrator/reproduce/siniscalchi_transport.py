@@ -14,7 +14,7 @@ from orchestrator.analysis.transport import (
     wire_diameter_nm,
 )
 from orchestrator.records.runs import Run
-from orchestrator.report.contents import gather
+from orchestrator.report.contents import electrochemistry
 from orchestrator.reproduce.row import Line, Row
 from orchestrator.reproduce.task import Observation, Task
 from orchestrator.running import RunResult
@@ -60,9 +60,9 @@ def rows(observations: Mapping[tuple[str, str], Observation]) -> list[Row]:
 def current_voltage(run: Run, result: RunResult) -> Observation:
     """Resistance between the terminals, ohm, from currents in both directions."""
     del result
-    contents = gather(run)
-    assert contents.echem is not None  # noqa: S101 - the protocol records
-    records = contents.echem.records
+    echem = electrochemistry(run)
+    assert echem is not None  # noqa: S101 - the protocol records
+    records = echem.records
     on = np.abs(records.current_ma) > 1e-6
     found = ohmic_resistance_ohm(records.voltage_v[on], records.current_ma[on])
     return {"ohm": found.value, "ohm_error": found.error}
@@ -91,14 +91,14 @@ def dendrite(run: Run, result: RunResult) -> Observation:
 def electronic(run: Run, result: RunResult) -> Observation:
     """Electronic conductivity from the last of log-spaced points after the step."""
     del result
-    contents = gather(run)
-    assert contents.echem is not None  # noqa: S101 - the protocol records
-    records = contents.echem.records
+    echem = electrochemistry(run)
+    assert echem is not None  # noqa: S101 - the protocol records
+    records = echem.records
     elapsed_s = records.time_s - records.time_s[0]
     wanted = np.geomspace(1.0, elapsed_s[-1], _POINTS)
     index = np.unique(np.searchsorted(elapsed_s, wanted).clip(0, len(elapsed_s) - 1))
     step_v = float(np.median(records.voltage_v))
-    sample = contents.sample
+    sample = run.start["sample"]
     found = electronic_conductivity_s_per_cm(
         elapsed_s[index],
         1e-3 * records.current_ma[index],

@@ -26,6 +26,9 @@ Observe: TypeAlias = Callable[[Run, RunResult], Observation]
 """Looks at a recorded run; a function of a module, since it goes to another process."""
 
 
+_LONGEST_PAGE_S = 3600.0
+
+
 @dataclass(frozen=True)
 class Task:
     """A protocol with what is varied of it.
@@ -36,7 +39,8 @@ class Task:
         changes: New values by dotted path in the file, ``protocol.method.1.current_mA``.
         label: Distinguishes variations of one protocol.
         poll_period_s: Time between polls of the potentiostat where the bench's own is finer than
-            this protocol needs, s. What is recorded does not depend on it.
+            this protocol needs, s; pages are journaled each hour then. What is recorded does not
+            depend on either.
         keep: Whether the run stays in the data directory.
         weight: About how long it takes, s of CPU; the longest begin first.
     """
@@ -79,7 +83,8 @@ def _prepared(task: Task) -> tuple[BenchProfile, Experiment]:
     base = load_experiment(example_path(task.example), environ={})
     profile = load_profile(base.bench or "")
     if task.poll_period_s is not None:
-        profile = profile.model_copy(update={"poll_period_s": task.poll_period_s})
+        seldom = {"poll_period_s": task.poll_period_s, "journal_every_s": _LONGEST_PAGE_S}
+        profile = profile.model_copy(update=seldom)
     document = base.to_document()
     for path, value in task.changes.items():
         _put(document, path.split("."), value)

@@ -8,7 +8,7 @@ import numpy as np
 
 from orchestrator.analysis.capacity import capacity_table
 from orchestrator.records.runs import Run
-from orchestrator.report.contents import gather
+from orchestrator.report.contents import electrochemistry
 from orchestrator.reproduce.row import Line, Row
 from orchestrator.reproduce.task import Observation, Task
 from orchestrator.running import RunResult
@@ -57,10 +57,10 @@ def rows(observations: Mapping[tuple[str, str], Observation]) -> list[Row]:
 def capacities(run: Run, result: RunResult) -> Observation:
     """Discharge capacity per gram of active material and retention, by cycle."""
     del result
-    contents = gather(run)
-    assert contents.echem is not None  # noqa: S101 - the protocol records
-    table = capacity_table(contents.echem.records)
-    gram = 1e-3 * float(contents.sample["mass_mg"])
+    echem = electrochemistry(run)
+    assert echem is not None  # noqa: S101 - the protocol records
+    table = capacity_table(echem.records)
+    gram = 1e-3 * float(run.start["sample"]["mass_mg"])
     return {
         "cycle": np.asarray(table.cycle).tolist(),
         "specific_mah_per_g": (table.discharge_mah / gram).tolist(),

@@ -10,7 +10,7 @@ import numpy as np
 from orchestrator.analysis.filaments import measure_filaments
 from orchestrator.analysis.magnesium import LineProfile, film_share
 from orchestrator.records.runs import Run
-from orchestrator.report.contents import gather
+from orchestrator.report.contents import electrochemistry
 from orchestrator.reproduce.row import Line, Row
 from orchestrator.reproduce.statistics import mean, median, over_seeds, seeded
 from orchestrator.reproduce.task import Observation, Task
@@ -76,9 +76,9 @@ _SETTINGS: Mapping[str, Any] = {
 
 def plating(run: Run, result: RunResult) -> Observation:
     """Charge plated at the short or at the counter electrode's depletion; filaments at the end."""
-    contents = gather(run)
-    assert contents.echem is not None  # noqa: S101 - the protocol records
-    records, area_cm2 = contents.echem.records, contents.echem.area_cm2
+    echem = electrochemistry(run)
+    assert echem is not None  # noqa: S101 - the protocol records
+    records, area_cm2 = echem.records, echem.area_cm2
     on = records.current_ma < -1e-6
     volts = records.voltage_v[on]
     plated = (records.throughput_mah[on] - records.throughput_mah[on][0]) / area_cm2

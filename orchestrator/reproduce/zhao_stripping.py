@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from orchestrator.records.runs import Run
-from orchestrator.report.contents import gather
+from orchestrator.report.contents import electrochemistry
 from orchestrator.reproduce.row import Line, Row
 from orchestrator.reproduce.statistics import median, over_seeds, seeded
 from orchestrator.reproduce.task import Observation, Task
@@ -60,9 +60,9 @@ def _strip(metal: str, pressure_mpa: float, seed: int, current: float = 0.5) -> 
 def stripping(run: Run, result: RunResult) -> Observation:
     """Overpotential against charge."""
     del result
-    contents = gather(run)
-    assert contents.echem is not None  # noqa: S101 - the protocol records
-    records, area_cm2 = contents.echem.records, contents.echem.area_cm2
+    echem = electrochemistry(run)
+    assert echem is not None  # noqa: S101 - the protocol records
+    records, area_cm2 = echem.records, echem.area_cm2
     on = np.abs(records.current_ma) > 1e-6
     charge = records.charge_mah[on] / area_cm2
     over_mv = 1e3 * (records.voltage_v[on] - _REST_V)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from orchestrator.analysis.void_series import VoidSeries, void_series
 from orchestrator.analysis.voids import VoidMeasurement, measure_voids
 from orchestrator.records.runs import Run
-from orchestrator.report.contents import Electrochemistry, gather
+from orchestrator.report.contents import Electrochemistry, electrochemistry
 from orchestrator.reproduce.row import Line, Row
 from orchestrator.reproduce.statistics import mean, median, over_seeds, seeded
 from orchestrator.reproduce.task import Observation, Task
@@ -59,16 +59,16 @@ def rows(observations: Mapping[tuple[str, str], Observation]) -> list[Row]:
 def voids(run: Run, result: RunResult) -> Observation:
     """Voids of every frame, and the overpotential beside them."""
     del result
-    contents = gather(run)
-    assert contents.echem is not None  # noqa: S101 - the protocol records
-    measured, charge = _measured(run, contents.echem.area_cm2)
+    echem = electrochemistry(run)
+    assert echem is not None  # noqa: S101 - the protocol records
+    measured, charge = _measured(run, echem.area_cm2)
     series = void_series(measured, charge)
     return {
         "first_per_100_um": float(series.per_100_um[0]),
         "first_width_um": mean(measured[0].widths_um),
         "first_contact_loss": float(series.contact_loss[0]),
         **_course(series),
-        **_overpotential(contents.echem, series),
+        **_overpotential(echem, series),
         "charge": series.charge_mah_per_cm2.tolist(),
         "per_100_um": series.per_100_um.tolist(),
         "contact_loss": series.contact_loss.tolist(),

@@ -13,6 +13,7 @@ from orchestrator.records.runs import find_run, load_run
 from tests.command import OPERANDO, default_signals, environment
 
 IDLE_S = 5.0
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ASK = "print('@' + '@%s@' % ({},) + '@')"
 STEP = (
     "Technique(ConstantCurrent(current_mA=0.01, until_time_s=36000),"
@@ -38,13 +39,20 @@ class Shell:
             preexec_fn=default_signals,
         )
         self.child.expect(r"In \[")
-        self.greeting = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.child.before)
+        self.greeting = ESCAPES.sub("", self.child.before)
 
     def ask(self, expression: str) -> str:
         """Have an expression evaluated at the prompt; returns it as text."""
         self.child.send(ASK.format(expression) + "\r")
         self.child.expect(r"@@(.*?)@@")
         return self.child.match.group(1).replace("\r\n", "\n")
+
+    def sees(self, text: str) -> None:
+        """Wait until a text stands on the screen, in however many pieces it was drawn."""
+        drawn = ""
+        while text not in drawn:
+            self.child.expect(r".+")  # fails at its timeout
+            drawn = ESCAPES.sub("", drawn + self.child.after)
 
     def do(self, *statements: str) -> None:
         """Have statements run, and wait until they have."""
@@ -96,7 +104,7 @@ def test_completion_offers_devices_and_plans(shell):
         assert f"'.{name}'" in offered
     assert "in_situ_mri" in shell.ask("get_ipython().complete('plans.in_s')[1]")
     shell.child.send("bench.psta\t")
-    shell.child.expect("bench.*?pstat")
+    shell.sees("bench.pstat")
     shell.child.send("\r")
     shell.child.expect("Potentiostat pstat")
 

@@ -167,7 +167,18 @@ def test_the_report_shows_errors_to_two_digits_and_units_of_the_metadata():
         ({"area_cm2": 1.267}, (1.267, "mAh/cm²")),
         ({"mass_mg": "heavy"}, (1.0, "mAh")),
     ):
-        contents = Contents({"sample": sample}, None, 0.0, None, None, None, (), "")
+        contents = Contents(
+            start={"sample": sample},
+            stop=None,
+            begin_s=0.0,
+            echem=None,
+            imaging=None,
+            micrographs=None,
+            impedance=None,
+            short=None,
+            events=(),
+            damage="",
+        )
         assert capacity_unit(contents) == pytest.approx(expected)
         assert capacities(contents) == []
         assert draw_battery(contents) is None

@@ -132,7 +132,7 @@ def test_wrong_volumes_are_refused() -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1000), st.floats(1e-3, 1e3))
 def test_a_histogram_counts_every_pixel_once(seed: int, scale: float) -> None:
-    image = scale * np.random.default_rng(seed).standard_normal((60, 80))
+    image = scale * np.random.default_rng(seed).standard_normal((120, 160))
     image[10:14, 10:20] += 8.0 * scale
     found = difference_histogram(image)
     assert found.counts.sum() == found.pixels == image.size
