@@ -16,7 +16,7 @@ from orchestrator.running import RunResult
 
 _P = "siniscalchi"
 _EXAMPLE, _EBIC = "critical_current", "ebic_map"
-_FEW = 6
+_FEW = 4
 """Samples where the outcome scatters little or only its sign counts."""
 _RADIUS_UM = 1000.0
 """Radius of the electrode (Methods), um."""
@@ -30,13 +30,12 @@ def tasks(seeds: int) -> list[Task]:
     return [
         *(_plated("philic 0.5", seed, 0.5, 1.0) for seed in range(min(seeds, 2))),
         *(_plated("philic 2.5", seed, 2.5, 1.0) for seed in range(min(seeds, 2))),
-        *(_plated("philic 5", seed, 5.0, 1.0) for seed in range(seeds)),
+        *(_plated("philic 5", seed, 5.0, 1.0) for seed in range(min(seeds, 12))),
         *(_plated("phobic 0.5", seed, 0.5, 0.5, preset="lithiophobic") for seed in range(few)),
-        *(_early(seed) for seed in range(min(seeds, 3))),
+        *(_early(seed) for seed in range(min(seeds, 2))),
         *(
-            _plated(f"density {density:g}", seed, 0.5, 0.2, preset="limg", density=density)
+            _plated(f"density {density:g}", 0, 0.5, 0.2, preset="limg", density=density)
             for density in _DENSITIES
-            for seed in range(min(seeds, 2))
         ),
     ]
 
