@@ -51,6 +51,8 @@ _REACH_SIGMA = 3.0
 _BLOCK_UM = 1.4
 _MIN_BLOCKS = 4
 _RESOLVED_PX = 3.5
+THIN_PX = 4.0
+"""Thinner filaments break into pieces in the noise: their length is a least one, pixels."""
 _HIDDEN_ROUNDS = 5
 
 
@@ -255,6 +257,8 @@ class _Scene:
         at_end = strip.rows[-1] >= len(self.depth) - 1
         side = track.min() - half_px < 0 or track.max() + half_px > self.depth.shape[1]
         length_um = float(self.below_um[strip.rows[-1], column]) + 0.5 * self.pixel_um
+        if quality == OK and width_um * across < THIN_PX * self.pixel_um:
+            quality = "too thin to be followed to its end: it may be longer"
         return Filament(
             x_um=float(track[0]) * self.pixel_um,
             diameter_um=width_um * across,
