@@ -349,7 +349,7 @@ class FrameDevice(Device):
         }
         self._scan = Scan.FETCHING
 
-        def work() -> tuple[int, str, dict[str, float]]:
+        def work() -> tuple[int, str, dict[str, float], list[tuple[str, dict[str, Any]]]]:
             image, header = self._imager.read_image()
             if image.shape != self.image_shape():
                 raise InstrumentFault(
@@ -358,7 +358,11 @@ class FrameDevice(Device):
                     remedy="compare the instrument's settings with the experiment's",
                 )
             scalars = {**exposure, **self.header_scalars(header)}
-            return self._frames.write(self.name, image, scalars), self.judged(image), scalars
+            quality = self.judged(image)
+            index = self._frames.write(self.name, image, scalars)
+            # asked for here: when the run ends meanwhile, that fails this frame and nothing else
+            documents = self._frames.asset_documents(self.name, index)
+            return index, quality, scalars, documents
 
         self._worker.submit(work, self._fetched, owner=self)
 
@@ -369,8 +373,7 @@ class FrameDevice(Device):
         if error is not None:
             self._done.set_exception(error)
             return
-        index, quality, scalars = result
-        self._documents = self._frames.asset_documents(self.name, index)
+        index, quality, scalars, self._documents = result
         self.frame.update(index)
         self.quality.update(quality)
         for key, value in scalars.items():

@@ -125,7 +125,7 @@ def run_experiment(
         with redirect_stdout(speak):
             bench.RE.run(plan)
             while str(bench.RE.state) == "paused":
-                _carry_out("abort" if on_pause is None else on_pause(bench), bench)
+                _carry_out(_decided(bench, on_pause), bench)
     except Exception as error:
         if bench.RE.unsafe:  # matters more than why the run failed
             raise _not_off(bench) from error
@@ -144,6 +144,14 @@ def _not_off(bench: Bench) -> InstrumentFault:
     return InstrumentFault(
         bench.profile.bench, f"not known to be off: {told}", remedy="disconnect the cell by hand"
     )
+
+
+def _decided(bench: Bench, ask: Callable[[Bench], Decision] | None) -> Decision:
+    """What to do with a paused run; another Ctrl-C, whenever it comes, is an answer: abort."""
+    try:
+        return "abort" if ask is None else ask(bench)
+    except KeyboardInterrupt:
+        return "abort"
 
 
 def _carry_out(decision: Decision, bench: Bench) -> None:

@@ -110,16 +110,13 @@ def code(result: RunResult) -> int:
 
 
 def _decide(bench: Bench, drawing: Drawing, out: Output) -> Decision:
-    """Ask at the terminal; Ctrl-C, a hang-up or the end of input abort."""
+    """Ask at the terminal; the end of input aborts, as a Ctrl-C or a hang-up meanwhile does."""
     with drawing.suspended():
         elapsed = span(bench.live.snapshot().elapsed_s)
         out.prompt(f"\npaused at {elapsed}; the cell is off.\n{_QUESTION}\n")
         while True:
             out.prompt("> ")
-            try:
-                answer = sys.stdin.readline()
-            except KeyboardInterrupt:
-                return "abort"
+            answer = sys.stdin.readline()
             if not answer:
                 return "abort"
             decision = _DECISIONS.get(answer.strip().lower()[:1])
