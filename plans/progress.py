@@ -1,0 +1,162 @@
+"""What one run of a protocol keeps, and how it serves everything beside the running step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import bluesky.plan_stubs as bps
+from bluesky import Msg
+from bluesky.utils import MsgGenerator
+from ophyd.status import Status
+
+from devices.attempt import Attempt
+from devices.event import EventNote
+from plans.conditions import Condition
+from plans.cycling import Cycling
+from plans.environment import Environment, Surveillance
+from plans.imaging import SPECTRA, Capture, Moment, Track
+from plans.stubs import note, wait_any
+
+ECHEM = "echem"
+"""Stream of the potentiostat's records."""
+
+
+@dataclass
+class Progress:
+    """What one run of the stub keeps.
+
+    Attributes:
+        cycling: What is done to the cell.
+        conditions: End the protocol when met.
+        tracks: Images and spectra, one for each series.
+        event: Notes what happens.
+        surveillance: Readings of what surrounds the cell.
+        watched: Statuses of the conditions.
+        flush_at_s: When records become a page at the latest, Unix s.
+    """
+
+    cycling: Cycling
+    conditions: Sequence[Condition]
+    tracks: list[Track]
+    event: EventNote
+    surveillance: Surveillance
+    watched: list[Status | None] = field(default_factory=list)
+    flush_at_s: float = 0.0
+
+    @classmethod
+    def of(
+        cls,
+        cycling: Cycling,
+        captures: Sequence[Capture],
+        conditions: Sequence[Condition],
+        environment: Environment | None,
+    ) -> Progress:
+        """Of a run that begins."""
+        pstat = cycling.potentiostat
+        event = EventNote(clock=pstat.clock)
+        attempts = {id(c.device): Attempt(c.device) for c in captures}
+        tracks = [Track(c, pstat, event, attempts[id(c.device)]) for c in captures]
+        surveillance = Surveillance(environment or Environment(), event)
+        return cls(cycling, conditions, tracks, event, surveillance)
+
+    @property
+    def now_s(self) -> float:
+        """Experiment time, Unix s."""
+        return float(self.cycling.potentiostat.clock.time())
+
+    @property
+    def takes_spectra(self) -> bool:
+        """Whether anything asks for spectra: a series, or a step."""
+        series = any(track.capture.collects is not None for track in self.tracks)
+        return self.cycling.takes_spectra or series
+
+    def met(self) -> Condition | None:
+        """The condition that was met first, if any."""
+        met = [c for c in self.conditions if c.met is not None]
+        return min(met, key=lambda c: c.met.t_s if c.met else 0.0, default=None)
+
+    # --- pieces of the plan ---------------------------------------------------------------------
+
+    def declare(self) -> MsgGenerator[None]:
+        """Declare the streams of the potentiostat."""
+        pstat = self.cycling.potentiostat
+        yield from bps.declare_stream(pstat, name=ECHEM, collect=True)
+        if self.takes_spectra:
+            yield from bps.declare_stream(pstat.eis, name=SPECTRA, collect=True)
+
+    def begin(self) -> MsgGenerator[None]:
+        """The protocol begins: conditions are watched, series of frames begin."""
+        for condition in self.conditions:
+            status = yield from bps.trigger(condition, group=condition.name)
+            self.watched.append(status)
+        self.flush_at_s = self.now_s + self.cycling.journal_every_s
+        for track in self.tracks:
+            yield from track.begin(self.now_s)
+
+    def serve(self, *awaited: Status | None) -> MsgGenerator[None]:
+        """Wait for whatever comes next, and deal with all that is due beside the step.
+
+        Args:
+            awaited: What the step itself waits for.
+        """
+        wait_s = min(
+            self.flush_at_s - self.now_s,
+            *(track.due_in_s(self.now_s) for track in self.tracks),
+            self.surveillance.due_in_s(self.now_s),
+            self.cycling.journal_every_s,
+        )
+        frames = [status for track in self.tracks for status in track.waits_for()]
+        yield from wait_any([*awaited, *frames, *self.watched], max(wait_s, 0.0))
+        if self.now_s >= self.flush_at_s:
+            yield from self.collect()
+        yield from self.surveillance.serve(self.now_s)
+        for track in self.tracks:
+            yield from track.serve(self.now_s)
+
+    def collect(self) -> MsgGenerator[None]:
+        """What was recorded becomes pages."""
+        self.flush_at_s = self.now_s + self.cycling.journal_every_s
+        yield Msg("collect", self.cycling.potentiostat, name=ECHEM, return_payload=False)
+        yield from self.collect_spectra()
+
+    def collect_spectra(self) -> MsgGenerator[None]:
+        """Whole spectra become a page."""
+        if self.takes_spectra:
+            yield Msg("collect", self.cycling.potentiostat.eis, name=SPECTRA, return_payload=False)
+
+    def settle(self) -> MsgGenerator[None]:
+        """Spectra of the open cell are taken before anything else drives it."""
+        for track in self.tracks:
+            yield from track.settle()
+
+    def moment(self, moment: Moment) -> MsgGenerator[None]:
+        """Frames that are wanted at this moment begin."""
+        for track in self.tracks:
+            yield from track.moment(moment)
+
+    def note_condition(self) -> MsgGenerator[str]:
+        """A condition was met: the cell is off first of all; returns its name."""
+        condition = self.met()
+        assert condition is not None  # noqa: S101 - the caller has asked
+        assert condition.met is not None  # noqa: S101
+        yield from bps.stop(self.cycling.potentiostat)
+        text = f"{condition.name}: {condition.met.text}"
+        yield from note(self.event, "condition", text, condition.met.value)
+        return condition.name
+
+    def leave_off(self) -> MsgGenerator[None]:
+        """Whatever happened: the cell is off, and its last records are in the journal."""
+        yield from bps.stop(self.cycling.potentiostat)
+        for condition in self.conditions:
+            yield from bps.stop(condition)
+        yield from self.collect()
+
+    def finish(self, *, cut_short: bool) -> MsgGenerator[None]:
+        """The protocol has ended and the cell is off: frames that run first, then the last ones.
+
+        Args:
+            cut_short: A condition ended the protocol.
+        """
+        for track in sorted(self.tracks, key=lambda track: not track.running):
+            yield from track.finish(cut_short=cut_short)
