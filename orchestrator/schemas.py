@@ -8,7 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from orchestrator.experiment.campaign import OwnKeys
 from orchestrator.experiment.model import Experiment
+from orchestrator.experiment.reference_schema import with_references
 from orchestrator.profile.models import BenchProfile
 
 _FAULT = "^[a-z_]+:[^:]+:[^:]+:[^:]+(:.+)?$"
@@ -27,6 +29,10 @@ def experiment_schema() -> dict[str, Any]:
     }
     faults = schema["$defs"]["SimulateAs"]["properties"]["faults"]
     faults["items"] = {"anyOf": [faults["items"], {"type": "string", "pattern": _FAULT}]}
+    schema = with_references(schema)
+    own = _plain(OwnKeys.model_json_schema(mode="validation"))
+    schema["properties"] |= own["properties"]
+    schema["$defs"] |= own["$defs"]
     return schema
 
 

@@ -9,9 +9,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from orchestrator.errors import ExperimentError
 from orchestrator.experiment.bench_checks import Request, bench_findings, conditions_of
+from orchestrator.experiment.campaign import Campaign, Point
 from orchestrator.experiment.checks import Parts, consistency
 from orchestrator.experiment.conditions import Condition
+from orchestrator.experiment.expanding import Run, gathered, runs_of
 from orchestrator.experiment.imaging import ImageSeries, SpectrumSeries
 from orchestrator.experiment.model import Experiment
 from orchestrator.experiment.protocol import AnyStep, Record, Safety, Step
@@ -19,7 +22,8 @@ from orchestrator.experiment.sample import Environment, Sample
 from orchestrator.inputs.invalid import ExperimentFileError, ProfileFileError
 from orchestrator.inputs.models import validated
 from orchestrator.inputs.problems import Finding, InvalidInput, Problem, described
-from orchestrator.inputs.source import Source, is_readable_file, read_source, top_mapping
+from orchestrator.inputs.problems import Path as KeyPath
+from orchestrator.inputs.source import is_readable_file, printable_path, read_source, top_mapping
 from orchestrator.profile.loading import load_profile
 from orchestrator.profile.models import BenchProfile
 
@@ -28,6 +32,43 @@ BENCH_VARIABLE = "OPERANDO_BENCH"
 
 Part = TypeVar("Part", bound=BaseModel)
 _STEP: TypeAdapter[Any] = TypeAdapter(AnyStep)
+
+
+def load_campaign(
+    path: str | Path,
+    *,
+    bench: str | Path | None = None,
+    profile: BenchProfile | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Campaign:
+    """Read an experiment file, with or without a `sweep`, and check every run of it.
+
+    Args:
+        path: The YAML file.
+        bench: As for `load_experiment`.
+        profile: As for `load_experiment`.
+        environ: As for `load_experiment`.
+
+    Raises:
+        ExperimentError: With every error of the file and of each of its runs; one that only some
+            runs have names the first of them.
+    """
+    runs = _read(Path(path))
+    if profile is None:
+        told = len(runs[0].problems)
+        profile = runs[0].resolve(bench, os.environ if environ is None else environ)
+        for other in runs[1:]:  # what is wrong with the bench is wrong for all
+            other.problems += runs[0].problems[told:]
+    return _campaign(runs, profile)
+
+
+def read_campaign(path: str | Path) -> Campaign:
+    """Read an experiment file, with or without a `sweep`, without a bench.
+
+    Raises:
+        ExperimentError: With every error that the file has by itself.
+    """
+    return _campaign(_read(Path(path)), None)
 
 
 def load_experiment(
@@ -50,12 +91,10 @@ def load_experiment(
 
     Raises:
         ExperimentError: With every error of the file, of the protocol file it names, and of the
-            bench profile, one ``file:line:column: path: what (remedy)`` per line.
+            bench profile, one ``file:line:column: path: what (remedy)`` per line. A file with a
+            `sweep` is not one experiment: see `load_campaign`.
     """
-    read = _read(Path(path))
-    if profile is None:
-        profile = read.resolve(bench, os.environ if environ is None else environ)
-    return read.finish(profile)
+    return _only(load_campaign(path, bench=bench, profile=profile, environ=environ), path)
 
 
 def read_experiment(path: str | Path) -> Experiment:
@@ -64,7 +103,7 @@ def read_experiment(path: str | Path) -> Experiment:
     Raises:
         ExperimentError: With every error that the file has by itself.
     """
-    return _read(Path(path)).finish(None)
+    return _only(read_campaign(path), path)
 
 
 def bench_of(
@@ -78,32 +117,34 @@ def bench_of(
     Raises:
         ExperimentError: No bench is named, or its profile cannot be used.
     """
-    read = _read(Path(path))
-    profile = read.resolve(bench, os.environ if environ is None else environ)
+    first = _read(Path(path))[0]
+    profile = first.resolve(bench, os.environ if environ is None else environ)
     if profile is None:
-        raise ExperimentFileError(read.problems)
+        raise ExperimentFileError(first.problems)
     return profile
 
 
 class _Reading:
-    """One file being read: what it says, what is valid of it, and what is wrong."""
+    """One run of a file being read: what it says, what is valid of it, and what is wrong."""
 
-    def __init__(self, path: Path, source: Source) -> None:
-        self.path, self.source = path, source
-        self.data: dict[str, Any] = source.data
-        self.problems: list[Problem] = []
+    def __init__(self, path: Path, run: Run) -> None:
+        self.path, self.source, self.values = path, run.source, run.values
+        self.data: dict[str, Any] = run.source.data
+        self.problems: list[Problem] = list(run.problems)
         self.experiment: Experiment | None = None
-        self.protocol_unread = False
+        self.sweep = run.sweep
+        self.told: set[KeyPath] = set(run.unknown)
 
     def note(self, *findings: Finding) -> None:
-        """Keep what is wrong, at its place."""
-        self.problems += [self.source.place(finding) for finding in findings]
+        """Keep what is wrong, at its place, unless that part is known to be wrong already."""
+        for one in findings:
+            if not any(one.path[: k + 1] in self.told for k in range(len(one.path))):
+                self.problems.append(self.source.place(one))
 
     def validate(self) -> None:
         """Validate the whole; where it fails, check what its valid parts say together."""
         self.experiment, found = validated(Experiment, self.data)
-        told = ("protocol",) if self.protocol_unread else ()
-        self.note(*(one for one in found if not told or one.path[:1] != told))
+        self.note(*found)
         if self.experiment is None:
             protocol = _mapping(self.data.get("protocol"))
             sample = _part(Sample, self.data.get("sample"))
@@ -174,30 +215,54 @@ class _Reading:
             for one in error.problems
         ]
 
-    def finish(self, profile: BenchProfile | None) -> Experiment:
-        """The experiment, or everything that is wrong."""
+    def finish(self, profile: BenchProfile | None) -> Experiment | None:
+        """The experiment; None, with the problems kept, if anything is wrong."""
         if profile is not None:
-            request = self.request()
-            self.note(*bench_findings(request, profile))
+            self.note(*bench_findings(self.request(), profile))
         if self.experiment is None or self.problems:
-            raise ExperimentFileError(self.problems)
+            return None
         return self.experiment if profile is None else self.experiment.bound_to(profile)
 
 
 _VARIABLE = f"${BENCH_VARIABLE}"
 
 
-def _read(path: Path) -> _Reading:
+def _read(path: Path) -> list[_Reading]:
+    """Every run of a file, validated; at least one."""
     try:
         source = read_source(path)
         top_mapping(source, "an experiment")
     except InvalidInput as error:
         raise ExperimentFileError(error.problems) from None
-    reading = _Reading(path, source)
-    if isinstance(reading.data.get("protocol"), str):
-        _read_protocol_file(reading)
-    reading.validate()
-    return reading
+    readings = [_Reading(path, run) for run in runs_of(source)]
+    for reading in readings:
+        if isinstance(reading.data.get("protocol"), str):
+            _read_protocol_file(reading)
+        reading.validate()
+    return readings
+
+
+def _campaign(readings: list[_Reading], profile: BenchProfile | None) -> Campaign:
+    """The runs as experiments, or everything that is wrong with any of them."""
+    points = [
+        Point(number, one.values, experiment)
+        for number, one in enumerate(readings, 1)
+        if (experiment := one.finish(profile)) is not None
+    ]
+    if len(points) < len(readings):
+        raise ExperimentFileError(gathered([(one.values, one.problems) for one in readings]))
+    return Campaign(tuple(points), profile, readings[0].sweep)
+
+
+def _only(campaign: Campaign, path: str | Path) -> Experiment:
+    """The experiment of a file without a sweep."""
+    if campaign.sweep is not None:
+        raise ExperimentError(
+            printable_path(Path(path)),
+            f"has a sweep of {len(campaign.points)} runs, expected one experiment",
+            remedy="use load_campaign, or `operando run`",
+        )
+    return campaign.points[0].experiment
 
 
 def _read_protocol_file(reading: _Reading) -> None:
@@ -208,13 +273,13 @@ def _read_protocol_file(reading: _Reading) -> None:
         other = read_source(path)
         data = top_mapping(other, "an aurora-unicycler protocol")
     except InvalidInput as error:
-        reading.protocol_unread = True
+        reading.told.add(("protocol",))
         if is_readable_file(path):
             reading.problems += error.problems
             return
         found = error.problems[0].finding
         what = f"{described(name)} {found.what}"
-        reading.note(Finding(("protocol",), what, found.remedy))
+        reading.problems.append(reading.source.place(Finding(("protocol",), what, found.remedy)))
         return
     data.pop("unicycler", None)  # the version that wrote the file
     capacity = _mapping(data.pop("sample", None)).get("capacity_mAh")
