@@ -8,16 +8,15 @@ the cell off on every way out. It knows no documents.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Protocol
 
 import numpy as np
 
-from devices.cell_records import CellLog, Records
+from devices.answering import AnsweringClock
+from devices.cell_face import Face, Phase, Place, ended_with_fault
+from devices.cell_records import CellLog
 from devices.cell_run import CellRun, SpectrumRequest, free_spectrum, with_spectrum
-from devices.clock import Clock, Owner
-from devices.errors import InstrumentFault, LimitError, LinkError
+from devices.clock import Clock
+from devices.errors import DeviceError, InstrumentFault, LimitError, LinkError, OutputFault
 from devices.impedance import ImpedanceSpectra
 from devices.polling import Poller
 from devices.roles import Page, PotentiostatBackend, Program, ProgramState
@@ -28,42 +27,8 @@ log = logging.getLogger(__name__)
 _RETRY_S = 1.0
 _TRIES = 3
 
-_BY_ITSELF = frozenset({"time", "end_voltage", "end_current"})
+_BY_ITSELF = frozenset({"time", "end_voltage", "end_current", "ended"})
 """Reasons after which a spectrum that waits may still be taken."""
-
-
-class Phase(StrEnum):
-    """Where a step stands."""
-
-    IDLE = "idle"
-    PREPARED = "prepared"
-    RUNNING = "running"
-    PAUSED = "paused"
-    ENDED = "ended"
-
-
-class Face(Owner, Protocol):
-    """What shows the work to others; the clock's callbacks belong to it."""
-
-    def show_records(self, records: Records) -> None:
-        """New records were read."""
-        ...
-
-    def show_cell(self, *, on: bool) -> None:
-        """The cell was connected, or is open."""
-        ...
-
-    def show_end(self, reason: str) -> None:
-        """The step has ended."""
-        ...
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a step stands in its method; -1 before the first."""
-
-    step_index: int = -1
-    cycle: int = 0
 
 
 class CellRunner:
@@ -81,6 +46,7 @@ class CellRunner:
         run: What is loaded and runs; None while the cell is off.
         poll_period_s: Longest time between polls, s.
         counted_mah: Net charge since the run began by the instrument's own counter, mAh.
+        failure: Why the step failed, where its technique survives that.
     """
 
     def __init__(
@@ -91,10 +57,13 @@ class CellRunner:
         log: CellLog,
         eis: ImpedanceSpectra,
     ) -> None:
-        self._face, self._clock, self._backend = face, clock, backend
+        self._face, self._backend = face, backend
+        self._clock = AnsweringClock(clock, self._survives)
         self._log, self._eis = log, eis
-        self._poller = Poller(face, clock, self._look)
-        self.phase, self.run = Phase.IDLE, None
+        self._poller = Poller(face, self._clock, self._look)
+        self.phase = Phase.IDLE
+        self.run: CellRun | None = None
+        self.failure: DeviceError | None = None
         self.poll_period_s = 30.0
         self.counted_mah = 0.0
         self._technique: Technique | None = None
@@ -102,8 +71,6 @@ class CellRunner:
         self._place = Place()
         self._last, self._last_s = (np.nan, np.nan), -np.inf
         self._on_hold = self._interrupting = False
-
-    run: CellRun | None
 
     @property
     def technique(self) -> Technique | None:
@@ -114,6 +81,7 @@ class CellRunner:
         """A run of the experiment begins; nothing runs on the instrument."""
         self.phase, self._left, self._technique = Phase.IDLE, None, None
         self._place, self._on_hold, self.counted_mah = Place(), False, 0.0
+        self.failure = None
         self._log.reset()
 
     def prepare(self, technique: Technique) -> None:
@@ -127,18 +95,19 @@ class CellRunner:
             raise InstrumentFault(
                 self._face.name, "asked to prepare during a spectrum", remedy="wait for its end"
             )
-        program = technique.program()
-        self._backend.load(program)
-        self._technique, self._left = technique, program
+        program = self._left if technique.continues else technique.program()
+        if program is None:
+            raise InstrumentFault(self._face.name, "nothing is left", remedy="prepare a new step")
+        self._technique, self._left, self.failure = technique, program, None
         self._place = Place(technique.step_index, technique.cycle)
         self.phase = Phase.PREPARED
+        self._clock.attempt(lambda: self._backend.load(program))
 
     def kickoff(self) -> None:
         """Energise the cell and run the prepared step."""
         if self._left is not None:
-            self._start(CellRun((self._left,), self._clock.time()))
-            self.phase = Phase.RUNNING
-            self._later()
+            run = CellRun((self._left,), self._clock.time())
+            self._clock.attempt(lambda: self._go(run))
 
     def pause(self) -> None:
         """Switch the cell off; remember the rest of the step, and spectra not yet taken."""
@@ -160,7 +129,14 @@ class CellRunner:
         if policy == "drop" and self._left is not None:
             self._end("stopped")
         else:
-            self._go_on()
+            self._clock.attempt(lambda: self._go(self._load_rest()))
+
+    def end_step(self) -> None:
+        """End the step as if its time were over, or do without the rest of one that failed."""
+        if self.phase is Phase.RUNNING:
+            self._clock.attempt(lambda: self.end_program(otherwise="ended"))
+        elif self.phase in (Phase.PAUSED, Phase.FAILED):
+            self._end("ended")
 
     def stop(self) -> None:
         """End whatever runs and leave the cell off, verified by read-back; idempotent.
@@ -180,13 +156,40 @@ class CellRunner:
         self._poller.cancel()
         self._eis.drop_all(f"the potentiostat failed: {error}")
 
+    def _survives(self, error: DeviceError) -> bool:
+        """End the step by a failure, if it survives one; the cell is switched off if possible.
+
+        While the link is down the cell may be on: its program goes on in the instrument, within
+        its limits, and `run` stays, until `stop` has read it and verified that the cell is off.
+        """
+        technique = self._technique
+        in_step = self.phase in (Phase.PREPARED, Phase.RUNNING, Phase.PAUSED)
+        if technique is None or not (technique.survivable and in_step):
+            return False
+        log.warning("%s: the step failed: %s", self._face.name, error)
+        self._poller.cancel()
+        self.phase, self.failure, self._interrupting = Phase.FAILED, error, False
+        self._eis.drop_all(f"the step failed: {error}")
+        try:
+            self.end_program()
+        except LinkError as again:
+            log.warning("%s: not read after the failure: %s", self._face.name, again)
+        if self.phase is Phase.FAILED:
+            self._face.show_end("failed")
+        return True
+
     def poll(self) -> None:
         """Read what the instrument recorded since the last time."""
         if self.run is not None and not self._interrupting:
             self._take(self._backend.poll())
 
-    def end_program(self, reason: str = "") -> None:
-        """Stop the program, keep its last records and what is left of it, leave the cell off."""
+    def end_program(self, reason: str = "", otherwise: str = "") -> None:
+        """Stop the program, keep its last records and what is left of it, leave the cell off.
+
+        Args:
+            reason: The step is over with this reason.
+            otherwise: The step is over with this reason if it had not ended by itself before.
+        """
         self._poller.cancel()
         run, page = self.run, self._backend.stop()
         self._face.show_cell(on=False)
@@ -195,12 +198,11 @@ class CellRunner:
         self._store(run, page)
         self._keep_spectrum(run, page)
         self._ran(run)
-        if self.phase is not Phase.RUNNING:
+        if self.phase not in (Phase.RUNNING, Phase.FAILED):
             return
-        if reason:
-            self._end(reason)
-        elif page.reason not in ("", "stopped"):
-            self._end(page.reason)  # it had ended by itself before it was stopped
+        over = reason or page.reason.removeprefix("stopped") or otherwise
+        if over and not (over == "fault" and self.phase is Phase.FAILED):
+            self._end(over)
 
     # --- spectra --------------------------------------------------------------------------------
 
@@ -228,7 +230,7 @@ class CellRunner:
         """Nobody waits for a spectrum any more: the open cell is not driven for it."""
         run = self.run
         forgotten = run is not None and run.request not in (None, self._eis.next)
-        if forgotten and self.phase is not Phase.RUNNING:
+        if forgotten and self.phase not in (Phase.RUNNING, Phase.FAILED):
             self.end_program()
             self._later()
 
@@ -273,10 +275,6 @@ class CellRunner:
             return
         self._go(following)
 
-    def _go_on(self) -> None:
-        """Run what is left of the step, behind the spectrum that is wanted if it fits in."""
-        self._go(self._load_rest())
-
     def _load_rest(self) -> CellRun | None:
         """Load what is left of the step, behind the spectrum that is wanted if it fits in."""
         left, request = self._left, self._eis.next
@@ -293,8 +291,8 @@ class CellRunner:
         if run is None:
             self._end("time")
             return
-        self._start(run)
         self.phase = Phase.RUNNING
+        self._start(run)
         self._later()
 
     def _loaded(self, request: SpectrumRequest | None, *programs: Program) -> bool:
@@ -328,12 +326,12 @@ class CellRunner:
     # --- programs -------------------------------------------------------------------------------
 
     def _start(self, run: CellRun) -> None:
-        """Start what was loaded."""
-        self._backend.start()
-        run.began_s = self._clock.time()
+        """Start what was loaded; where that fails the cell may be driven all the same."""
         self.run = run
         self._log.charge.break_()
         self._face.show_cell(on=True)
+        self._backend.start()
+        run.began_s = self._clock.time()
         marks = (run.programs[0].duration_s,) if run.request is not None else ()
         self._poller.begin(self.poll_period_s, run.duration_s, marks)
 
@@ -355,7 +353,7 @@ class CellRunner:
             self.end_program(reason="limit")
         if page.state is ProgramState.FINISHED and self.run is run:
             if page.output_on:
-                raise InstrumentFault(
+                raise OutputFault(
                     self._face.name,
                     "the step ended with the output on",
                     remedy="switch it off by hand",
@@ -387,11 +385,13 @@ class CellRunner:
         self._log.charge.break_()
         self.counted_mah += float(np.nan_to_num(run.counter_mah))
         self._face.show_cell(on=False)
-        if self._left is not None and self.phase is Phase.RUNNING:
+        if self._left is not None and self.phase in (Phase.RUNNING, Phase.FAILED):
             self._left = remainder(self._left, run.ran_s)
 
     def _end(self, reason: str) -> None:
         """The step is over, whatever the reason."""
+        if reason == "fault" and self._survives(ended_with_fault(self._face.name)):
+            return
         self.phase, self._left = Phase.ENDED, None
         if reason not in _BY_ITSELF:
             self._eis.drop_all(f"the step ended: {reason}")

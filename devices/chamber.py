@@ -89,6 +89,7 @@ class TemperatureChamber(Device):
         self.clock, self.resource = clock, resource
         super().__init__(prefix, name=name, **kwargs)
         self._backend, self._low_high, self._approach = backend, limits, approach
+        self._going = approach
         self._poll_period_s, self.safe_action = poll_period_s, safe_action
         self._moving: Status | None = None
         self._timer: Handle | None = None
@@ -124,19 +125,32 @@ class TemperatureChamber(Device):
 
     # --- Movable, Stageable ---
 
-    def set(self, celsius: float) -> Status:
+    def set(self, celsius: float, approach: Approach | None = None) -> Status:
         """Go to a temperature.
+
+        Args:
+            celsius: Where to, degree Celsius.
+            approach: How, and when that counts as reached; None: as the bench says.
 
         Returns:
             A status that is done when it has settled there.
 
         Raises:
-            LimitError: It is outside the limits; nothing was sent.
+            LimitError: It is outside the limits, or too fast; nothing was sent.
             DeviceError: The instrument does not take it.
         """
         self.check_value(celsius)
+        going = approach or self._approach
+        fastest = self._approach.ramp_celsius_per_min
+        if going.ramp_celsius_per_min > fastest:
+            raise LimitError(
+                self.name,
+                f"ramp: got {going.ramp_celsius_per_min:g} C/min, expected at most {fastest:g}",
+                remedy="lower ramp_celsius_per_min, or allow more in the bench profile",
+            )
         self._abandon(f"was sent to {celsius:g} C before")
-        self._backend.force(celsius, self._approach)
+        self._backend.force(celsius, going)
+        self._going = going
         self.setpoint_celsius.update(celsius)
         self.state.update(ChamberState.MOVING.value)
         self._began_s, self._misses = self.clock.time(), 0
@@ -201,7 +215,7 @@ class TemperatureChamber(Device):
     # --- inside ---
 
     def _poll_after(self, delay_s: float) -> None:
-        left_s = self._began_s + self._approach.deadline_s - self.clock.time()
+        left_s = self._began_s + self._going.deadline_s - self.clock.time()
         self._timer = self.clock.call_later(min(delay_s, max(left_s, 0.0)), self._tick, owner=self)
 
     def _tick(self) -> None:
@@ -227,12 +241,12 @@ class TemperatureChamber(Device):
             moving, self._moving = self._moving, None
             if moving is not None:
                 moving.set_finished()
-        elif waited_s >= self._approach.deadline_s:
+        elif waited_s >= self._going.deadline_s:
             raise NotReachedError(
                 self.name,
                 f"got {self.temperature_celsius.get():.1f} C after {waited_s:.0f} s, expected "
-                f"{self.setpoint_celsius.get():.1f} C within {self._approach.band_celsius:g} C for "
-                f"{self._approach.soak_s:.0f} s",
+                f"{self.setpoint_celsius.get():.1f} C within {self._going.band_celsius:g} C for "
+                f"{self._going.soak_s:.0f} s",
                 remedy="look at the chamber; allow more time (deadline_s) or a wider band",
             )
         else:
@@ -243,7 +257,7 @@ class TemperatureChamber(Device):
         self.air_celsius.update(reading.air_celsius)
         self.setpoint_celsius.update(reading.setpoint_celsius)
         deviation = abs(reading.temperature_celsius - reading.setpoint_celsius)
-        settled = reading.settled and deviation <= self._approach.band_celsius
+        settled = reading.settled and deviation <= self._going.band_celsius
         state = ChamberState.SETTLED if settled else ChamberState.MOVING
         self.state.update((state if reading.on else ChamberState.OFF).value)
 

@@ -64,3 +64,7 @@ class InstrumentFault(DeviceError):  # noqa: N818 - what instruments call it
     """The instrument reports a fault or does not do what it acknowledged."""
 
     policy = "safe_state"
+
+
+class OutputFault(InstrumentFault):
+    """The output is not what was commanded: no policy of a step overrules this."""

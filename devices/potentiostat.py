@@ -10,11 +10,12 @@ from ophyd import Component as Cpt
 from ophyd import Device, Kind
 from ophyd.status import Status
 
+from devices.cell_face import Phase, ended_with_fault
 from devices.cell_limits import check_sweep, check_within
 from devices.cell_records import COLUMNS, CellLog, Records
-from devices.cell_runner import CellRunner, Phase
+from devices.cell_runner import CellRunner
 from devices.clock import Clock
-from devices.errors import InstrumentFault
+from devices.errors import DeviceError, InstrumentFault
 from devices.impedance import ImpedanceSpectra
 from devices.roles import CellLimits, PotentiostatBackend, Sweep
 from devices.signals import ReadbackSignal
@@ -118,6 +119,11 @@ class Potentiostat(Device):
         return self._backend.capabilities().counter
 
     @property
+    def failure(self) -> DeviceError | None:
+        """Why the step failed that was prepared last, if its technique survives that."""
+        return self._runner.failure
+
+    @property
     def closure_error(self) -> float | None:
         """Net charge of the records less that of the instrument's own counter, of the throughput.
 
@@ -161,11 +167,11 @@ class Potentiostat(Device):
                 self.name, "asked to prepare while a step runs", remedy="stop it first"
             )
         check_within(technique.limits, self._limits, who=self.name)
-        self._runner.prepare(technique)
         self._done = Status(obj=self, timeout=None)
+        self.end_reason.update("")
+        self._runner.prepare(technique)
         self.step_index.update(technique.step_index)
         self.cycle.update(technique.cycle)
-        self.end_reason.update("")
         return _finished(self)
 
     def kickoff(self) -> Status:
@@ -179,6 +185,13 @@ class Potentiostat(Device):
     def complete(self) -> Status:
         """A status that is done when the step has ended, in whatever way; see `end_reason`."""
         return self._done
+
+    def end_step(self) -> None:
+        """End the running step as if its time were over; what is left of a failed one is dropped.
+
+        What waits for a spectrum gets it of the open cell. Idempotent.
+        """
+        self._runner.end_step()
 
     def describe_collect(self) -> dict[str, dict[str, Any]]:
         """Data keys of the pages."""
@@ -271,9 +284,7 @@ class Potentiostat(Device):
         if self._done.done:
             return
         if reason == "fault":
-            self._done.set_exception(
-                InstrumentFault(self.name, "ended the step with a fault", remedy="read its log")
-            )
+            self._done.set_exception(ended_with_fault(self.name))
         else:
             self._done.set_finished()
 

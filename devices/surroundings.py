@@ -49,6 +49,22 @@ class Approach:
     deadline_s: float
 
 
+@dataclass(frozen=True)
+class PressureSettling:
+    """When a stack pressure counts as reached; whoever presses, nothing here does.
+
+    Attributes:
+        tolerance_percent: Largest deviation, % of the pressure; never less than three standard
+            errors of the load cell.
+        soak_s: Time that the pressure must stay within it, s.
+        deadline_s: Longest time until then, s.
+    """
+
+    tolerance_percent: float
+    soak_s: float
+    deadline_s: float
+
+
 class ChamberBackend(Protocol):
     """A temperature chamber that ramps and judges by itself.
 

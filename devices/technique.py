@@ -44,6 +44,9 @@ class Technique:
         step_index: Index of the step in the method, from 0.
         cycle: Number of the cycle, from 1.
         on_pause: What happens to the rest of the step after a pause.
+        survivable: A link or an instrument that fails ends the step with the reason ``failed``
+            and leaves the decision to the plan; otherwise it ends the run.
+        continues: Run what is left of the step that failed, not the whole.
     """
 
     step: CellStep
@@ -53,6 +56,8 @@ class Technique:
     step_index: int = 0
     cycle: int = 1
     on_pause: OnPause = "continue"
+    survivable: bool = False
+    continues: bool = False
 
     def program(self) -> Program:
         """The instrument's program.

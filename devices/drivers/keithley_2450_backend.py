@@ -37,7 +37,7 @@ from devices.drivers.keithley_2450_status import (
     parse_status,
     parse_trigger,
 )
-from devices.errors import IdentityError, InstrumentFault, LimitError, LinkError
+from devices.errors import IdentityError, InstrumentFault, LimitError, LinkError, OutputFault
 from devices.link import Link
 from devices.link_numbers import GarbledReplyError
 from devices.roles import (
@@ -185,7 +185,7 @@ class Keithley2450Backend:
             self._link.write(":ABOR;:OUTP OFF;:SOUR:CURR 0;:SOUR:FUNC CURR;:OUTP OFF")
             status = self._look()
         if status.output_on:
-            raise InstrumentFault(
+            raise OutputFault(
                 self._link.who,
                 "the output reads back as on after OUTPUT OFF; it was told to source 0 A",
                 remedy="press OUTPUT on its front panel or disconnect the cell",

@@ -21,7 +21,7 @@ import numpy as np
 from devices.drivers.bridge_lines import BridgeInstrument, command_once, greet, parse_object
 from devices.drivers.potentiostat_program import compile_programs
 from devices.drivers.potentiostat_status import Status, capabilities_of, status_of
-from devices.errors import IdentityError, InstrumentFault, LinkError
+from devices.errors import IdentityError, InstrumentFault, LinkError, OutputFault
 from devices.link import Link
 from devices.roles import (
     EndReason,
@@ -187,7 +187,7 @@ class BridgePotentiostat:
             if not status.cell_on and status.state is not ProgramState.RUNNING:
                 with self._link.transaction():
                     return self._page(status)
-        raise InstrumentFault(
+        raise OutputFault(
             self._link.who,
             f"the cell reads back as {'on' if status.cell_on else 'open'}, {status.word}, after "
             "it was stopped twice",
