@@ -46,11 +46,13 @@ class Outcome:
         taken: Whether there is a spectrum.
         text: A remark, or why there is none.
         error: The error that prevented it, if one did.
+        began_s: Experiment time at which it began, Unix s; NaN where there is none.
     """
 
     taken: bool
     text: str
     error: Exception | None = None
+    began_s: float = math.nan
 
 
 @dataclass

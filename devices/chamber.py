@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -13,6 +14,8 @@ from ophyd.status import Status
 
 from devices.clock import Clock, Handle
 from devices.errors import InstrumentFault, LimitError, LinkError, NotReachedError
+from devices.readings import Listener, Listeners
+from devices.roles import Reading
 from devices.signals import ReadbackSignal
 from devices.surroundings import Approach, ChamberBackend, ChamberReading
 
@@ -95,6 +98,7 @@ class TemperatureChamber(Device):
         self._timer: Handle | None = None
         self._began_s = 0.0
         self._misses = 0
+        self._listeners = Listeners()
         backend.limit(*limits)
         self._show_configuration()
 
@@ -178,6 +182,10 @@ class TemperatureChamber(Device):
         staged: list[object] = super().stage()
         return staged
 
+    def subscribe_records(self, listener: Listener) -> Callable[[], None]:
+        """Show every reading of the cell's temperature to `listener`; returns how to end that."""
+        return self._listeners.add(listener)
+
     # --- Triggerable, Stoppable ---
 
     def trigger(self) -> Status:
@@ -260,6 +268,9 @@ class TemperatureChamber(Device):
         settled = reading.settled and deviation <= self._going.band_celsius
         state = ChamberState.SETTLED if settled else ChamberState.MOVING
         self.state.update((state if reading.on else ChamberState.OFF).value)
+        now_s = self.clock.time()
+        shown = Reading(now_s, reading.temperature_celsius, source=self.name, known_s=now_s)
+        self._listeners.tell(shown)
 
     def _show_configuration(self) -> None:
         approach = self._approach

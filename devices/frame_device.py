@@ -21,6 +21,7 @@ from ophyd import Device, Kind
 from ophyd.status import Status
 
 from devices.clock import Clock, Handle
+from devices.derived import Analyses
 from devices.errors import DeviceError, InstrumentFault, LinkError, NotReachedError
 from devices.imaging_roles import AcquisitionStatus, Imager
 from devices.roles import ChargeSource, FrameSink, Worker
@@ -30,10 +31,10 @@ log = logging.getLogger(__name__)
 
 OnPause = Literal["continue", "restart", "drop"]
 
-_RETRY_S = 1.0
-_RETRIES = 3
+_RETRY_S, _RETRIES = 1.0, 3
 _LATE_FRAME_S = 600.0
 _FAST_POLL_S = 0.5
+_LOOK = "look at the instrument"
 
 
 class Scan(StrEnum):
@@ -65,6 +66,7 @@ class FrameDevice(Device):
         **kwargs: As for `ophyd.Device`.
 
     Attributes:
+        analyses: What is got out of each frame, beside the frame itself.
         FREE: States in which nothing is acquired.
         STAGEABLE: States in which a run may begin.
     """
@@ -104,14 +106,13 @@ class FrameDevice(Device):
         super().__init__(prefix, name=name, **kwargs)
         self._imager = imager
         self._frames, self._worker, self._charge = frames, worker, charge
+        self.analyses = Analyses(name, clock)
         self.on_pause: OnPause = on_pause
         self._scan = Scan.IDLE
         self._done: Status | None = None
         self._timer: Handle | None = None
         self._documents: list[tuple[str, dict[str, Any]]] = []
-        self._restart = False
-        self._misses = 0
-        self._begun_s = 0.0
+        self._restart, self._misses, self._begun_s = False, 0, 0.0
         self._charge_start = (np.nan, np.nan)
         self.serial.update(imager.identity().serial)
 
@@ -322,16 +323,11 @@ class FrameDevice(Device):
             return
         if status.state == "error" or self._ended_early(status):
             text = status.error or "it was ended at the instrument"
-            raise InstrumentFault(
-                self.name, f"the scan failed: {text}", remedy="look at the instrument"
-            )
+            raise InstrumentFault(self.name, f"the scan failed: {text}", remedy=_LOOK)
         self.check_waiting(status, waited_s)
-        if waited_s > self.expected_duration_s.get() + _LATE_FRAME_S:
-            raise NotReachedError(
-                self.name,
-                f"the frame is {waited_s - self.expected_duration_s.get():.0f} s late",
-                remedy="look at the instrument",
-            )
+        late_s = waited_s - self.expected_duration_s.get()
+        if late_s > _LATE_FRAME_S:
+            raise NotReachedError(self.name, f"the frame is {late_s:.0f} s late", remedy=_LOOK)
         self._poll_after(_FAST_POLL_S)
 
     def _fetch(self, status: AcquisitionStatus) -> None:
@@ -349,7 +345,7 @@ class FrameDevice(Device):
         }
         self._scan = Scan.FETCHING
 
-        def work() -> tuple[int, str, dict[str, float], list[tuple[str, dict[str, Any]]]]:
+        def work() -> tuple[Any, ...]:
             image, header = self._imager.read_image()
             if image.shape != self.image_shape():
                 raise InstrumentFault(
@@ -362,7 +358,7 @@ class FrameDevice(Device):
             index = self._frames.write(self.name, image, scalars)
             # asked for here: when the run ends meanwhile, that fails this frame and nothing else
             documents = self._frames.asset_documents(self.name, index)
-            return index, quality, scalars, documents
+            return index, quality, scalars, documents, self.analyses.look(image, quality)
 
         self._worker.submit(work, self._fetched, owner=self)
 
@@ -373,12 +369,13 @@ class FrameDevice(Device):
         if error is not None:
             self._done.set_exception(error)
             return
-        index, quality, scalars, self._documents = result
+        index, quality, scalars, self._documents, found = result
         self.frame.update(index)
         self.quality.update(quality)
         for key, value in scalars.items():
             getattr(self, key).update(float(value))
         self.new_frame.update(1)
+        self.analyses.tell(found, index, scalars["t_end_s"])
         self._done.set_finished()
 
     def _charge_at(self, t_s: float) -> tuple[float, float]:

@@ -18,8 +18,9 @@ from ophyd.status import Status
 
 from devices.cell_run import Outcome, SpectrumRequest
 from devices.clock import Clock
+from devices.derived import Analyses
 from devices.errors import DeviceError
-from devices.roles import CellLimits, Floats, SpectrumPoints, Sweep
+from devices.roles import CellLimits, Floats, SpectrumPoints, Sweep, Worker
 from devices.signals import ReadbackSignal
 
 if TYPE_CHECKING:
@@ -50,8 +51,12 @@ class ImpedanceSpectra(Device):
         name: Name of the device in documents.
         clock: The experiment's clock.
         wanted: Called when a spectrum was asked for.
+        worker: Analyses spectra off the engine's loop; None does it at once.
         resource: The instrument's address, for the documents' `source`.
         **kwargs: As for `ophyd.Device`.
+
+    Attributes:
+        analyses: What is got out of each spectrum, beside the spectrum itself.
     """
 
     spectrum = Cpt(ReadbackSignal, value=-1, dtype="integer")
@@ -72,12 +77,14 @@ class ImpedanceSpectra(Device):
         name: str,
         clock: Clock,
         wanted: Callable[[], None],
+        worker: Worker | None = None,
         resource: str = "",
         **kwargs: Any,
     ) -> None:
         self.clock, self.resource = clock, resource
         super().__init__(prefix, name=name, **kwargs)
-        self._wanted = wanted
+        self._wanted, self._worker = wanted, worker
+        self.analyses = Analyses(name, clock)
         self._requests: deque[SpectrumRequest] = deque()
         self._waiting: list[tuple[Floats, dict[str, Any]]] = []
 
@@ -159,7 +166,9 @@ class ImpedanceSpectra(Device):
         self._waiting.append((t_s, columns))
         for name, values in columns.items():
             getattr(self, name).update(values[-1].item(), timestamp=float(t_s[-1]))
-        self._finish(request, Outcome(taken=True, text=_linearity(points)))
+        self._analyse(points, number, float(t_s[-1]))
+        outcome = Outcome(taken=True, text=_linearity(points), began_s=began_s)
+        self._finish(request, outcome)
 
     def drop(
         self, request: SpectrumRequest | None, why: str, error: DeviceError | None = None
@@ -171,6 +180,24 @@ class ImpedanceSpectra(Device):
         """Nobody gets a spectrum any more that was asked for until now."""
         while self._requests:
             self.drop(self._requests[0], why)
+
+    def callback_failed(self, error: BaseException) -> None:
+        """Nothing was promised; that who looks at a number failed ends the run elsewhere."""
+
+    def _analyse(self, points: SpectrumPoints, number: int, t_s: float) -> None:
+        """Get numbers out of a spectrum, if anybody wants some."""
+        if not self.analyses:
+            return
+
+        def tell(found: Any, error: BaseException | None) -> None:
+            if error is not None:
+                raise error
+            self.analyses.tell(found, number, t_s)
+
+        if self._worker is None:
+            tell(self.analyses.look(points), None)
+        else:
+            self._worker.submit(lambda: self.analyses.look(points), tell, owner=self)
 
     def _finish(self, request: SpectrumRequest | None, outcome: Outcome) -> None:
         if request is not None and request in self._requests:
@@ -220,6 +247,9 @@ class SpectrumSeries:
         common = {"clock": self.clock}
         self.new_frame = ReadbackSignal(name=f"{self.name}_new_frame", value=0, **common)
         self.quality = ReadbackSignal(name=f"{self.name}_quality", value="", **common)
+        self.t_start_s = ReadbackSignal(
+            name=f"{self.name}_t_start_s", value=np.nan, units="s", **common
+        )
         self.expected_duration_s = ReadbackSignal(
             name=f"{self.name}_expected_duration_s", value=sweep.duration_s, units="s", **common
         )
@@ -243,6 +273,7 @@ class SpectrumSeries:
     def _ended(self, outcome: Outcome) -> None:
         self._request = None
         self.quality.update(outcome.text)
+        self.t_start_s.update(outcome.began_s)
         self.new_frame.update(int(outcome.taken))
         if self._done is None or self._done.done:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from ophyd import Component as Cpt
@@ -11,6 +12,8 @@ from ophyd.status import Status
 
 from devices.clock import Clock
 from devices.errors import InstrumentFault, LimitError
+from devices.readings import Listener, Listeners
+from devices.roles import Reading
 from devices.signals import ReadbackSignal
 from devices.surroundings import Calibration, Voltmeter
 
@@ -68,6 +71,7 @@ class LoadCell(Device):
         self._voltmeter, self._calibration = voltmeter, calibration
         self._tolerance = 0.01 * tolerance_percent
         self._reference_mpa = math.nan
+        self._listeners = Listeners()
         self.gain_v_per_kn.update(calibration.gain_v_per_kn)
         self.gain_uncertainty_percent.update(calibration.gain_uncertainty_percent)
         self.offset_v.update(calibration.offset_v)
@@ -115,6 +119,10 @@ class LoadCell(Device):
                 f"{stated_mpa:g} MPa within {tolerance:.2g} MPa",
                 remedy="adjust the press, or correct environment.stack_pressure_mpa",
             )
+
+    def subscribe_records(self, listener: Listener) -> Callable[[], None]:
+        """Show every reading of the pressure, MPa, to `listener`; returns how to end that."""
+        return self._listeners.add(listener)
 
     # --- Stageable, Triggerable ---
 
@@ -185,7 +193,10 @@ class LoadCell(Device):
         self.raw_v.update(volts)
         self.force_n.update(force_n)
         self.pressure_mpa.update(pressure)
-        self.pressure_error_mpa.update(self._calibration.error_mpa(pressure))
+        error = self._calibration.error_mpa(pressure)
+        self.pressure_error_mpa.update(error)
         moved = abs(pressure - self._reference_mpa)
         drifted = math.isfinite(moved) and moved > self.tolerance_mpa(self._reference_mpa)
         self.drift_alarm.update(int(drifted))
+        now_s = self.clock.time()
+        self._listeners.tell(Reading(now_s, pressure, error, source=self.name, known_s=now_s))

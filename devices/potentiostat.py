@@ -17,7 +17,7 @@ from devices.cell_runner import CellRunner
 from devices.clock import Clock
 from devices.errors import DeviceError, InstrumentFault
 from devices.impedance import ImpedanceSpectra
-from devices.roles import CellLimits, PotentiostatBackend, Sweep
+from devices.roles import CellLimits, PotentiostatBackend, Sweep, Worker
 from devices.signals import ReadbackSignal
 from devices.technique import Technique
 
@@ -43,6 +43,7 @@ class Potentiostat(Device):
         backend: The instrument behind its driver.
         limits: What the bench allows at this cell.
         poll_period_s: Longest time between polls, s; bounds how late a condition is seen.
+        worker: Analyses spectra off the engine's loop; None does it at once.
         resource: The instrument's address, for the documents' `source`.
         **kwargs: As for `ophyd.Device`.
 
@@ -74,6 +75,7 @@ class Potentiostat(Device):
         backend: PotentiostatBackend,
         limits: CellLimits,
         poll_period_s: float = 30.0,
+        worker: Worker | None = None,
         resource: str = "",
         **kwargs: Any,
     ) -> None:
@@ -82,7 +84,11 @@ class Potentiostat(Device):
         self._backend, self._limits = backend, limits
         self._log = CellLog()
         self.eis = ImpedanceSpectra(
-            name=f"{name}_eis", clock=clock, wanted=self._spectrum_wanted, resource=resource
+            name=f"{name}_eis",
+            clock=clock,
+            wanted=self._spectrum_wanted,
+            worker=worker,
+            resource=resource,
         )
         self._runner = CellRunner(self, clock, backend, self._log, self.eis)
         self._runner.poll_period_s = poll_period_s

@@ -5,6 +5,7 @@ Plans and devices know these protocols; drivers and the bench supply them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -32,6 +33,7 @@ __all__ = [
     "ChargeSource",
     "ConsoleState",
     "ConsoleStatus",
+    "Derived",
     "EndReason",
     "Floats",
     "FrameSink",
@@ -43,6 +45,8 @@ __all__ = [
     "PotentiostatCapabilities",
     "Program",
     "ProgramState",
+    "Reading",
+    "RecordSource",
     "SpectrumPoints",
     "Sweep",
     "TriggerSource",
@@ -229,6 +233,78 @@ class ChargeSource(Protocol):
 
     def charge_at(self, t_s: float) -> tuple[float, float]:
         """Net and throughput charge since the run began, mAh, at experiment time `t_s`."""
+        ...
+
+
+class RecordSource(Protocol):
+    """Something whose records or readings a condition can look at."""
+
+    @property
+    def name(self) -> str:
+        """Its name in documents."""
+        ...
+
+    def subscribe_records(self, listener: Callable[[Any], None]) -> Callable[[], Any]:
+        """Show everything new to `listener`; returns how to end that.
+
+        A potentiostat shows `devices.cell_records.Records`, everything else a `Reading`.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One number, of a sensor or out of a frame.
+
+    Attributes:
+        t_s: Experiment time at which it holds, Unix s; of a frame the end of its exposure.
+        value: In the unit of its source; NaN where there is none.
+        error: Standard error in the same unit; NaN where it is not known.
+        quality: ``ok``; `UPPER_BOUND` and what follows it where the number is at most `value`;
+            else why nothing may be concluded.
+        source: Name of the device that took it, or the frame.
+        frame: Index of the frame or spectrum in its stream; -1 of a sensor.
+        known_s: Experiment time at which it was known, Unix s.
+    """
+
+    t_s: float
+    value: float
+    error: float = math.nan
+    quality: str = "ok"
+    source: str = ""
+    frame: int = -1
+    known_s: float = math.nan
+
+    @property
+    def latency_s(self) -> float:
+        """Time from when it holds until it was known, s; NaN where that is not known."""
+        return self.known_s - self.t_s
+
+
+UPPER_BOUND = "upper bound"
+"""How the quality of a reading begins where the number is at most its value."""
+
+
+class Derived(RecordSource, Protocol):
+    """A number that the bench gets out of every frame or spectrum of one device.
+
+    It is computed in a worker that holds the clock, by the analysis that reports use too, and is
+    a reading like any other: conditions look at it, and its stream records it with its error,
+    source frame, quality and latency. Stage it before the frames and unstage it after them. What
+    cannot be analysed gives a reading without a value and says why; it never raises.
+    """
+
+    @property
+    def latest(self) -> Reading | None:
+        """The last reading since it was staged; None before the first."""
+        ...
+
+    def stage(self) -> list[object]:
+        """Begin to look at frames; what was seen before is forgotten."""
+        ...
+
+    def unstage(self) -> list[object]:
+        """Look no more."""
         ...
 
 

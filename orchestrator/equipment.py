@@ -111,6 +111,7 @@ def _potentiostat(name: str, entry: PotentiostatEntry, supplies: Supplies) -> Po
         backend=supplies.driver(name)(link),
         limits=CellLimits(low_v, high_v, low_ma, high_ma),
         poll_period_s=entry.poll_period_s or supplies.profile.poll_period_s,
+        worker=supplies.worker,
         resource=entry.resource,
     )
     supplies.guard(device)

@@ -1,20 +1,29 @@
-"""What can be decided from a cell's records alone, and the criteria of one column.
+"""When a condition begins to hold: levels with confirmation and hysteresis.
 
-A criterion looks at batches of records and says when it is met; it is the only implementation,
-used by plans, interlocks and reports alike. Shorts have a module of their own, `plans.shorts`.
+A criterion looks at batches of records or at readings and says each time it begins to hold; it is
+the only implementation, used by plans, interlocks and reports alike. It does not matter how
+records fall into batches. What is compared comes from `plans.evidence`; shorts have a module of
+their own, `plans.shorts`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from devices.cell_records import Records
+from plans.evidence import Column, Evidence, Floats
 
-Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+State = dict[str, Any]
+"""What a criterion remembers, as JSON knows it."""
+
+HYSTERESIS = 0.05
+"""Part of its limit by which a value must go back before a condition can be met again, where
+nobody says otherwise [A]: several times the noise of what is compared here."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,7 @@ class Met:
     """When and how a condition was met.
 
     Attributes:
-        t_s: Experiment time of the record that met it, Unix s.
+        t_s: Experiment time of the record or frame that met it, Unix s.
         value: The number that was compared, in the unit that `text` names.
         text: A sentence for a person.
     """
@@ -33,70 +42,167 @@ class Met:
 
 
 class Criterion(Protocol):
-    """Decides from records; keeps what it must remember between batches."""
+    """Decides from records or readings; keeps what it must remember between batches."""
 
-    def update(self, records: Records) -> Met | None:
-        """Look at new records; returns when the criterion was first met, else None."""
+    @property
+    def holding(self) -> bool:
+        """Whether it holds now: it was met, and what met it has not gone back since."""
+        ...
+
+    def update(self, records: Any) -> list[Met]:
+        """Look at what is new; each time that the criterion began to hold, in order."""
+        ...
+
+    def state(self) -> State:
+        """What it remembers, JSON-able."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Remember what another of the same kind remembered."""
         ...
 
 
 @dataclass
-class Threshold:
-    """A column of the records rises above or falls below a value.
+class Latch:
+    """Begins to hold after some observations in a row; holds until one has gone back.
+
+    Attributes:
+        confirm: Number of consecutive observations beyond the limit that make it hold.
+        count: How many there are so far.
+        holding: Whether it holds.
+    """
+
+    confirm: int = 1
+    count: int = 0
+    holding: bool = False
+
+    def begins(self, *, beyond: bool, back: bool) -> bool:
+        """Take one observation; whether it begins to hold with this one."""
+        if self.holding:
+            self.holding = not back
+            return False
+        self.count = self.count + 1 if beyond else 0
+        if self.count < self.confirm:
+            return False
+        self.holding, self.count = True, 0
+        return True
+
+    def beginnings(self, beyond: Flags, back: Flags) -> list[int]:
+        """Take observations in order; indices of those with which it began to hold."""
+        if not (back if self.holding else beyond).any():  # nearly always
+            self.count = 0 if len(beyond) else self.count
+            return []
+        pairs = zip(beyond.tolist(), back.tolist(), strict=True)
+        return [k for k, (far, near) in enumerate(pairs) if self.begins(beyond=far, back=near)]
+
+
+class Level:
+    """A number rises above, or falls below, a limit.
 
     Args:
-        column: Attribute of `Records`.
+        evidence: Gives the number; where it is NaN nothing is concluded.
         limit: Value to compare with.
         above: Whether rising above meets it; otherwise falling below.
-        magnitude: Whether the absolute value is compared.
-        confirm: Number of consecutive records that meet it.
+        inclusive: Whether the limit itself meets it.
+        confirm: Number of consecutive numbers that meet it.
+        hysteresis: How far the number must go back beyond the limit before it can be met again;
+            by default `HYSTERESIS` of the limit.
         label: Name and unit for the text.
     """
 
-    column: str
-    limit: float
-    above: bool = True
-    magnitude: bool = False
-    confirm: int = 1
-    label: str = ""
+    def __init__(
+        self,
+        evidence: Evidence,
+        limit: float,
+        *,
+        above: bool = True,
+        inclusive: bool = False,
+        confirm: int = 1,
+        hysteresis: float | None = None,
+        label: str = "",
+    ) -> None:
+        self.evidence, self.limit, self.above, self.label = evidence, limit, above, label
+        self.inclusive = inclusive
+        self.hysteresis = HYSTERESIS * abs(limit) if hysteresis is None else hysteresis
+        self._latch = Latch(confirm)
 
-    def __post_init__(self) -> None:
-        self._met = 0
+    @property
+    def holding(self) -> bool:
+        """Whether it holds now."""
+        return self._latch.holding
 
-    def update(self, records: Records) -> Met | None:
-        """Look at new records; see `Criterion.update`."""
-        values = np.asarray(getattr(records, self.column), dtype=float)
-        values = np.abs(values) if self.magnitude else values
-        beyond = values > self.limit if self.above else values < self.limit
-        if not beyond.any():
-            self._met = 0
-            return None
-        for k in range(len(beyond)):
-            self._met = self._met + 1 if beyond[k] else 0
-            if self._met >= self.confirm:
-                word = "above" if self.above else "below"
-                text = f"{self.label} {values[k]:.6g}, {word} {self.limit:g}"
-                return Met(float(records.t_s[k]), float(values[k]), text)
-        return None
+    def update(self, records: Any) -> list[Met]:
+        """Look at what is new; see `Criterion.update`."""
+        t_s, values = self.evidence.of(records)
+        told = np.isfinite(values)
+        if not told.all():
+            t_s, values = t_s[told], values[told]
+        sign = 1.0 if self.above else -1.0
+        over = sign * (values - self.limit)
+        beyond = over >= 0.0 if self.inclusive else over > 0.0
+        back = ~beyond & (over <= -self.hysteresis)
+        return [
+            Met(float(t_s[k]), float(values[k]), self._text(float(values[k])))
+            for k in self._latch.beginnings(beyond, back)
+        ]
+
+    def state(self) -> State:
+        """What it remembers."""
+        return {"latch": asdict(self._latch), "evidence": self.evidence.state()}
+
+    def restore(self, state: State) -> None:
+        """Remember it again."""
+        self._latch = Latch(**state["latch"])
+        self.evidence.restore(state["evidence"])
+
+    def _text(self, value: float) -> str:
+        word = "reaches" if self.inclusive else "above" if self.above else "below"
+        return f"{self.label} {value:.6g}, {word} {self.limit:g}"
 
 
-class Elapsed:
-    """Time since the first record exceeds a duration.
+class AnyOf:
+    """Several criteria on the same records, of which one suffices.
 
     Args:
-        duration_s: The duration, s.
+        criteria: The criteria.
     """
 
-    def __init__(self, duration_s: float) -> None:
-        self.duration_s = duration_s
-        self._first_s: float | None = None
+    def __init__(self, *criteria: Criterion) -> None:
+        self._criteria = criteria
 
-    def update(self, records: Records) -> Met | None:
-        """Look at new records; see `Criterion.update`."""
-        if self._first_s is None:
-            self._first_s = float(records.t_s[0])
-        late = np.nonzero(records.t_s - self._first_s >= self.duration_s)[0]
-        if not len(late):
-            return None
-        t_s = float(records.t_s[late[0]])
-        return Met(t_s, t_s - self._first_s, f"{t_s - self._first_s:.0f} s passed")
+    @property
+    def holding(self) -> bool:
+        """Whether one of them holds now."""
+        return any(one.holding for one in self._criteria)
+
+    def update(self, records: Any) -> list[Met]:
+        """Look at what is new; see `Criterion.update`."""
+        found = [met for one in self._criteria for met in one.update(records)]
+        return sorted(found, key=lambda met: met.t_s)
+
+    def state(self) -> State:
+        """What they remember."""
+        return {"criteria": [one.state() for one in self._criteria]}
+
+    def restore(self, state: State) -> None:
+        """Remember it again."""
+        for one, kept in zip(self._criteria, state["criteria"], strict=True):
+            one.restore(kept)
+
+
+def column(
+    name: str, limit: float, *, magnitude: bool = False, label: str = "", confirm: int = 1
+) -> Level:
+    """A column of the records rises above a limit; the commonest criterion.
+
+    Args:
+        name: Attribute of `devices.cell_records.Records`.
+        limit: Value to compare with.
+        magnitude: Whether the absolute value is compared.
+        label: Name and unit for the text.
+        confirm: Number of consecutive records that meet it.
+    """
+    return Level(Column(name, magnitude=magnitude), limit, label=label, confirm=confirm)
+
+
+__all__ = ["AnyOf", "Criterion", "Floats", "Latch", "Level", "Met", "State", "column"]

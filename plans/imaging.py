@@ -19,7 +19,7 @@ from devices.attempt import Attempt
 from devices.event import EventNote
 from devices.potentiostat import Potentiostat
 from plans.conditions import Condition
-from plans.criteria import Threshold
+from plans.criteria import column
 from plans.stubs import is_done, note, wait_any
 
 log = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ class Track:
         while self._next_mah <= self._source.throughput_mah.get():
             self._next_mah += every_mah
         # a record may fall short of a multiple by rounding only
-        criterion = Threshold("throughput_mah", self._next_mah * (1 - 1e-9), label="charge / mAh")
+        criterion = column("throughput_mah", self._next_mah * (1 - 1e-9), label="charge / mAh")
         self._watch = Condition(f"{self.device.name}_charge", criterion, self._source)
 
     def _arm(self) -> MsgGenerator[None]:

@@ -6,7 +6,7 @@ the columns of a finished run, in batches of the length in which a running plan 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol, TypeVar
@@ -27,8 +27,8 @@ T_co = TypeVar("T_co", covariant=True)
 class ColumnCriterion(Protocol[T_co]):
     """A criterion that looks at columns of new records and keeps its memory between batches."""
 
-    def look(self, t_s: Floats, voltage_v: Floats, current_ma: Floats) -> T_co | None:
-        """Returns what was met, or None."""
+    def look(self, t_s: Floats, voltage_v: Floats, current_ma: Floats) -> Sequence[T_co]:
+        """Returns what was met, in order."""
         ...
 
 
@@ -78,9 +78,9 @@ def first_met(
     starts = np.unique(np.concatenate([[0], np.searchsorted(time_s, edges), [len(time_s)]]))
     for first, last in pairwise(starts):
         batch = slice(int(first), int(last))
-        met = criterion.look(time_s[batch], voltage_v[batch], current_ma[batch])
-        if met is not None:
-            return met
+        found = criterion.look(time_s[batch], voltage_v[batch], current_ma[batch])
+        if found:
+            return found[0]
     return None
 
 

@@ -11,7 +11,7 @@ from orchestrator.experiment.faults import fault_findings
 from orchestrator.experiment.imaging import ImageSeries, OnCondition, SpectrumSeries
 from orchestrator.experiment.protocol import Record, Step
 from orchestrator.experiment.sample import Environment, Sample
-from orchestrator.inputs.problems import Finding, Path, listed, name_remedy
+from orchestrator.inputs.problems import Finding, Path, name_remedy
 from orchestrator.profile.models import BenchProfile, PotentiostatEntry
 from orchestrator.profile.surroundings import ChamberEntry
 from orchestrator.profile.tables import kinds
@@ -147,10 +147,10 @@ def _condition_findings(
 ) -> Iterator[Finding]:
     present = {device.kind for device in profile.devices.values()}
     for path, condition in conditions:
-        missing = [k for k in CONDITIONS[condition.name].device_kinds if k not in present]
-        if missing:
+        needed = CONDITIONS[condition.name].device_kind
+        if needed not in present:
             what = (
-                f"got {condition.name}, which needs a device of the kind {listed(missing)}, and "
+                f"got {condition.name}, which needs a device of the kind {needed}, and "
                 f"bench {profile.bench} has none"
             )
             yield Finding(path, what, "remove it, or use another bench")

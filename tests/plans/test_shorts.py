@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from orchestrator.analysis.shorts import first_met
-from plans.shorts import VoltageCollapse, hard_short, soft_short
+from plans.collapse import VoltageCollapse
+from plans.shorts import hard_short, soft_short
 
 REST_S, STEP_S = 60.0, 10.0
 
@@ -66,7 +67,7 @@ def test_a_symmetric_cell_shorts_by_its_resistance():
 def test_a_rest_after_the_short_does_not_make_it_the_new_normal():
     collapse = VoltageCollapse(0.1)
     columns = records(-0.623, [(0.0, [0.0] * 20), (-0.045, [-0.001] * 4)])
-    assert collapse.look(*columns) is not None
+    assert collapse.look(*columns)
     assert collapse.rest_v == -0.623
 
 
