@@ -15,20 +15,27 @@ from devices.errors import DeviceError
 from devices.link import Link, open_link
 from orchestrator.engine import Engine
 from orchestrator.equipment import Supplies, make_device
-from orchestrator.errors import ProfileError
+from orchestrator.errors import ProfileError, UnsafeBenchError
 from orchestrator.experiment.faults import Given
 from orchestrator.laboratory import Laboratory, Surroundings, TimeBase, over_tcp, time_base
 from orchestrator.live import Live
+from orchestrator.locks import controlling
 from orchestrator.profile.links import Link as LinkEntry
 from orchestrator.profile.loading import load_profile
 from orchestrator.profile.models import BenchProfile
 from orchestrator.records.recorder import Recorder
+from orchestrator.safe_off import energisers
+from orchestrator.watchdog import Watch
+from orchestrator.watchdog.latch import Latch
 from orchestrator.worker import LoopWorker
 
 if TYPE_CHECKING:
     from orchestrator.records.store import Store
 
 log = logging.getLogger(__name__)
+
+WATCHDOG_LOG = "watchdog.jsonl"
+"""File of the data directory that watchdogs append their lines to."""
 
 Transport = Literal["process", "tcp"]
 """How bytes reach simulated instruments."""
@@ -58,6 +65,7 @@ class Bench:
         RE: The engine.
         laboratory: The simulated part; None where everything is real.
         live: What is going on now, for progress and status.
+        watchdog: Switches off when the engine dies or hangs; None where nothing is real.
         say: Tells a person what takes long; by default the log.
     """
 
@@ -73,6 +81,7 @@ class Bench:
         transport: Transport = "process",
     ) -> None:
         self.profile, self.data, self._transport = profile, data, transport
+        self.watchdog: Watch | None = None
         self._open = ExitStack()
         self.time: TimeBase = time_base(self.profile, real_time=real_time)
         self._open.callback(self._close_loop)
@@ -121,6 +130,8 @@ class Bench:
         self._worker = LoopWorker(self.clock, self.time.hold)
         self._open.callback(self._worker.close)
         self._open.callback(self._recorder.close)
+        hardware = [one.resource for one in self.profile.links.values() if not one.simulated]
+        self._open.enter_context(controlling(hardware, bench=self.profile.bench))
         self.links: dict[str, Link] = {}
         self._addresses: dict[str, str] = {}
         if self.laboratory is not None and self._transport == "tcp":
@@ -139,6 +150,7 @@ class Bench:
         for name in sorted(self.profile.devices, key=self._energisers_first):
             make_device(name, supplies)
         self._open.callback(self.off)
+        self._guard_hardware()
         self.RE.md.update(self.metadata())  # plans that know nothing of us say it too
 
     # --- what a user does -----------------------------------------------------------------------
@@ -276,6 +288,31 @@ class Bench:
         """The first consumer of documents: nothing goes on that could not be recorded."""
         self._recorder(name, doc)
         self.live.document(name, doc)
+
+    def _guard_hardware(self) -> None:
+        """Let a process of its own watch an engine that can energise hardware."""
+        if not any(
+            not link.simulated
+            for name in energisers(self.profile)
+            for link in self.profile.devices[name].links().values()
+        ):
+            return
+
+        def lost(why: str) -> None:
+            remedy = "look at the cell; the next run starts another watchdog"
+            self.RE.fail(watch, UnsafeBenchError(self.profile.bench, why, remedy=remedy))
+
+        latch = Latch(self.profile.bench)
+        watch = Watch(self.profile, self.clock, self.data / WATCHDOG_LOG, lost)
+
+        def ready() -> None:
+            latch.check()
+            watch.ensure()
+
+        ready()
+        self.RE.before_run = ready
+        self.watchdog = watch
+        self._open.callback(lambda: watch.close(everything_off=not self.off()))
 
     def _energisers_first(self, name: str) -> bool:
         return not self.profile.kind_of(name).drives_cell

@@ -79,6 +79,7 @@ class Engine(RunEngine):
         attended: A person is at the prompt: SIGINT pauses. Otherwise it aborts.
         signalled: Number of the last signal that ended or paused a run, 0 if none did.
         unsafe: Names of devices that could not be switched off, with the reason.
+        before_run: Called before a plan begins or goes on; what it raises keeps it from that.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Engine(RunEngine):
         self.signalled = 0
         self._abort_wanted = ""
         self.unsafe: dict[str, str] = {}
+        self.before_run: Callable[[], None] | None = None
         self._record = record
         self._energisers: dict[str, Energiser] = {}
         self._in_message = False
@@ -267,6 +269,8 @@ class Engine(RunEngine):
 
     def _until_it_rests(self, go: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """A plan that is pausing cannot be aborted in that moment: do it once it has paused."""
+        if self.before_run is not None:
+            self.before_run()
         self._abort_wanted = ""
         try:
             return go(*args, **kwargs)

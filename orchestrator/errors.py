@@ -40,6 +40,18 @@ class InterlockTripped(OrchestratorError):  # noqa: N818 - what laboratories cal
     policy = "safe_state"
 
 
+class UnsafeBenchError(OrchestratorError):
+    """The bench could not be switched off before, or nothing would switch it off now."""
+
+    policy = "refuse"
+
+
+class BusyError(OrchestratorError):
+    """Another process controls an instrument."""
+
+    policy = "refuse"
+
+
 class RecordError(OrchestratorError):
     """Documents or frames cannot be written or read: never measure without recording."""
 

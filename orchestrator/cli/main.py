@@ -63,11 +63,13 @@ def exit_code(error: BaseException) -> int:
     """Exit code for an error, by its class."""
     from devices.errors import DeviceError, LimitError
     from orchestrator.errors import (
+        BusyError,
         DataFileError,
         ExperimentError,
         InterlockTripped,
         ProfileError,
         RecordError,
+        UnsafeBenchError,
     )
 
     table: tuple[tuple[type[BaseException], int], ...] = (
@@ -77,6 +79,8 @@ def exit_code(error: BaseException) -> int:
         (LimitError, EXIT_BAD_INPUT),
         (InterlockTripped, EXIT_SAFE_STATE),
         (RecordError, EXIT_RECORDS),
+        (UnsafeBenchError, EXIT_INSTRUMENT),
+        (BusyError, EXIT_INSTRUMENT),
         (DeviceError, EXIT_INSTRUMENT),
     )
     return next((code for kind, code in table if isinstance(error, kind)), 1)

@@ -1,0 +1,107 @@
+"""Switches everything that can energise a cell off, with links of its own and nothing else.
+
+It needs no engine, no records and no other instrument: a console that is absent must not keep the
+potentiostat on. `operando off` and the watchdog use it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from devices.clock import SystemClock, monotonic
+from devices.link import Link, open_link
+from orchestrator.equipment import Supplies, make_device
+from orchestrator.profile.links import Link as LinkEntry
+from orchestrator.profile.models import BenchProfile
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class OffReport:
+    """What came of switching off.
+
+    Attributes:
+        off: Devices that are off, verified by read-back.
+        unsafe: Devices that are not known to be off, with the reason.
+        took_s: Real time that it took, s.
+    """
+
+    off: Sequence[str] = ()
+    unsafe: Mapping[str, str] = field(default_factory=dict)
+    took_s: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything is known to be off."""
+        return not self.unsafe
+
+
+def energisers(profile: BenchProfile) -> list[str]:
+    """Devices that can put energy into the cell or its surroundings, in the order to go safe."""
+    return [
+        action.device
+        for action in profile.safe_actions
+        if "off" in profile.kind_of(action.device).safe_actions
+    ]
+
+
+def switch_off(profile: BenchProfile, names: Sequence[str] | None = None) -> OffReport:
+    """Switch devices off one after another; what fails does not keep the next one on.
+
+    Args:
+        profile: The bench; its addresses are hardware, or a laboratory served over TCP.
+        names: Devices to switch off; by default all of `energisers`.
+
+    Returns:
+        What is off and what is not known to be. Never raises for an instrument's sake.
+    """
+    began_s = monotonic()
+    off, unsafe = [], {}
+    for name in energisers(profile) if names is None else names:
+        try:
+            _switch_off_one(profile, name)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next device must be tried
+            log.critical("%s: not switched off: %s", name, error)
+            unsafe[name] = str(error)
+        else:
+            off.append(name)
+    return OffReport(tuple(off), unsafe, monotonic() - began_s)
+
+
+def _switch_off_one(profile: BenchProfile, name: str) -> None:
+    with contextlib.ExitStack() as stack:
+        loop = asyncio.new_event_loop()  # never run: nothing is scheduled on the way to off
+        stack.callback(loop.close)
+
+        def link(who: str, entry: LinkEntry) -> Link:
+            opened = open_link(
+                entry.resource,
+                who=who,
+                timeout_s=entry.timeout_s,
+                expect=entry.identity,
+                min_spacing_s=entry.min_spacing_s,
+            )
+            stack.callback(opened.close)
+            return opened
+
+        device = make_device(name, _supplies(profile, SystemClock(loop), link))
+        device.stop(success=False)
+
+
+def _supplies(profile: BenchProfile, clock: SystemClock, link: Any) -> Supplies:
+    nothing: Any = None  # nothing that energises a cell writes frames or works beside the loop
+    return Supplies(
+        profile=profile,
+        clock=clock,
+        open_link=link,
+        frames=nothing,
+        worker=nothing,
+        guard=lambda _device: None,
+        watch_records=lambda _records: None,
+    )

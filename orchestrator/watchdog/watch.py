@@ -1,0 +1,211 @@
+"""The engine's side of the watchdog: starts it, beats for it, notices when it is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from devices.clock import Handle, LoopClock, monotonic
+from orchestrator.errors import UnsafeBenchError
+from orchestrator.profile.models import BenchProfile
+from orchestrator.watchdog.guardian import ACTED, BEAT, FAREWELL, READY, Charge
+
+log = logging.getLogger(__name__)
+
+_START_S = 30.0
+"""Longest time until a started watchdog says that it watches, s."""
+
+_LEAVE_S = 10.0
+_REAP_S = 1.0
+_BEATS_PER_TIMEOUT = 10
+_LONGEST_BEAT_S = 0.5
+
+
+class Watch:
+    """One engine's watchdog.
+
+    Heartbeats are callbacks of the engine's own loop on its clock, so that a loop or a driver
+    that hangs falls silent. The watchdog answers each: one that does not, or whose process ends,
+    is lost, and the engine goes safe.
+
+    Args:
+        profile: The bench it switches off.
+        clock: The engine's clock, on the system's time.
+        log_file: File that the watchdog appends its lines to.
+        lost: Told, on the engine's loop, why there is no watchdog any more or that it has acted.
+
+    Attributes:
+        name: For callbacks of the clock.
+    """
+
+    name = "watchdog"
+
+    def __init__(
+        self,
+        profile: BenchProfile,
+        clock: LoopClock,
+        log_file: Path,
+        lost: Callable[[str], None],
+    ) -> None:
+        self._profile, self._clock, self._log_file, self._lost = profile, clock, log_file, lost
+        self._process: subprocess.Popen[bytes] | None = None
+        self._timer: Handle | None = None
+        self._heard_s = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """Its process; None while there is none."""
+        return self._process.pid if self.watching and self._process is not None else None
+
+    @property
+    def watching(self) -> bool:
+        """Whether there is a watchdog that answers."""
+        return self._process is not None and self._process.poll() is None
+
+    def ensure(self) -> None:
+        """Start a watchdog unless there is one; returns when it watches.
+
+        Raises:
+            UnsafeBenchError: None could be started: nothing must be energised.
+        """
+        if not self.watching:
+            self._forget()
+            self._start()
+
+    def close(self, *, everything_off: bool) -> None:
+        """End it; idempotent.
+
+        Args:
+            everything_off: Whether all is known to be off. Otherwise it is left to find the
+                engine gone, and to switch off by itself.
+        """
+        process = self._process
+        if process is None or process.stdin is None:
+            return
+        self._cancel()
+        with contextlib.suppress(OSError):
+            if everything_off:
+                os.write(process.stdin.fileno(), FAREWELL)
+        self._forget()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_LEAVE_S if everything_off else 0.0)
+
+    def callback_failed(self, error: BaseException) -> None:
+        """A heartbeat raised: without them it will act (called by the clock)."""
+        log.critical("watchdog: a heartbeat failed: %s", error)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        charge = Charge(
+            profile=self._profile.to_document(),
+            pid=os.getpid(),
+            timeout_s=self._profile.heartbeat_timeout_s,
+            log=str(self._log_file.resolve()),
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orchestrator.watchdog"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # a Ctrl-C at the terminal is not for it
+            bufsize=0,
+        )
+        assert process.stdin is not None  # noqa: S101 - as asked for above
+        assert process.stdout is not None  # noqa: S101
+        try:
+            process.stdin.write(charge.to_line())
+            ready, _, _ = select.select([process.stdout], [], [], _START_S)
+            said = os.read(process.stdout.fileno(), 1) if ready else b""
+        except OSError as error:
+            said = str(error).encode()
+        if said != READY:
+            process.kill()
+            process.communicate()
+            raise UnsafeBenchError(
+                self._profile.bench,
+                "the watchdog did not start, expected it to watch within "
+                f"{_START_S:g} s (exit code {process.returncode})",
+                remedy="read what it printed; without a watchdog nothing is energised",
+            )
+        os.set_blocking(process.stdin.fileno(), False)
+        os.set_blocking(process.stdout.fileno(), False)
+        self._process, self._heard_s = process, monotonic()
+        loop = self._clock.loop
+        loop.call_soon_threadsafe(loop.add_reader, process.stdout.fileno(), self._hear)
+        loop.call_soon_threadsafe(self._beat)
+
+    @property
+    def _period_s(self) -> float:
+        return min(self._profile.heartbeat_timeout_s / _BEATS_PER_TIMEOUT, _LONGEST_BEAT_S)
+
+    def _beat(self) -> None:
+        process = self._process
+        if process is None or process.stdin is None:
+            return
+        self._timer = self._clock.call_later(self._period_s, self._beat, owner=self)
+        try:
+            os.write(process.stdin.fileno(), BEAT)
+        except OSError as error:
+            self._gone(f"cannot be reached: {error}")
+            return
+        silent_s = monotonic() - self._heard_s
+        if silent_s > self._profile.heartbeat_timeout_s:
+            self._gone(f"has not answered for {silent_s:.1f} s")
+
+    def _hear(self) -> None:
+        process = self._process
+        if process is None or process.stdout is None:
+            return
+        try:
+            said = os.read(process.stdout.fileno(), 4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            said = b""
+        self._heard_s = monotonic()
+        if not said:
+            self._gone("ended")
+        elif ACTED in said:
+            self._cancel()
+            self._forget()  # it leaves when it finds its pipe closed and everything off
+            self._lost("the watchdog has switched off: it had heard nothing from the engine")
+
+    def _gone(self, why: str) -> None:
+        """There is no watchdog any more."""
+        self._cancel()
+        process = self._process
+        self._forget()
+        if process is not None:  # one that was stopped must not act on an engine with another
+            process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_REAP_S)
+        self._lost(f"the watchdog {why}")
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _forget(self) -> None:
+        """Let go of the pipes; the watchdog finds its end closed."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+
+        def let_go() -> None:
+            if process.stdout is not None and not process.stdout.closed:
+                self._clock.loop.remove_reader(process.stdout.fileno())
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+
+        if self._clock.loop.is_running():
+            self._clock.loop.call_soon_threadsafe(let_go)
+        else:
+            let_go()
