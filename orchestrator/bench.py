@@ -291,11 +291,7 @@ class Bench:
 
     def _guard_hardware(self) -> None:
         """Let a process of its own watch an engine that can energise hardware."""
-        if not any(
-            not link.simulated
-            for name in energisers(self.profile)
-            for link in self.profile.devices[name].links().values()
-        ):
+        if not energisers(self.profile):
             return
 
         def lost(why: str) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from devices.clock import SystemClock, monotonic
+from devices.errors import LinkError
 from devices.link import Link, open_link
 from orchestrator.equipment import Supplies, make_device
 from orchestrator.profile.links import Link as LinkEntry
@@ -43,11 +45,15 @@ class OffReport:
 
 
 def energisers(profile: BenchProfile) -> list[str]:
-    """Devices that can put energy into the cell or its surroundings, in the order to go safe."""
+    """Devices that can put energy into a real cell or its surroundings, in the order to go safe.
+
+    What is simulated in a process ends with that process.
+    """
     return [
         action.device
         for action in profile.safe_actions
         if "off" in profile.kind_of(action.device).safe_actions
+        and not all(link.simulated for link in profile.devices[action.device].links().values())
     ]
 
 
@@ -80,18 +86,40 @@ def _switch_off_one(profile: BenchProfile, name: str) -> None:
         stack.callback(loop.close)
 
         def link(who: str, entry: LinkEntry) -> Link:
-            opened = open_link(
-                entry.resource,
-                who=who,
-                timeout_s=entry.timeout_s,
-                expect=entry.identity,
-                min_spacing_s=entry.min_spacing_s,
-            )
+            try:
+                opened = _opened(who, entry)
+            except LinkError:
+                if not _made_room(entry):
+                    raise
+                opened = _opened(who, entry)
             stack.callback(opened.close)
             return opened
 
         device = make_device(name, _supplies(profile, SystemClock(loop), link))
         device.stop(success=False)
+
+
+def _opened(who: str, entry: LinkEntry) -> Link:
+    return open_link(
+        entry.resource,
+        who=who,
+        timeout_s=entry.timeout_s,
+        expect=entry.identity,
+        min_spacing_s=entry.min_spacing_s,
+    )
+
+
+def _made_room(entry: LinkEntry) -> bool:
+    """Make an instrument with a port for that drop the connection that somebody else holds."""
+    if entry.dead_socket_port is None:
+        return False
+    host = entry.resource.split("::")[1]
+    try:
+        with socket.create_connection((host, entry.dead_socket_port), timeout=entry.timeout_s):
+            return True
+    except OSError as error:
+        log.warning("%s: its dead-socket port does not answer: %s", entry.resource, error)
+        return False
 
 
 def _supplies(profile: BenchProfile, clock: SystemClock, link: Any) -> Supplies:

@@ -12,20 +12,43 @@ HELP = "switch everything on a bench off now, verified by read-back"
 def register(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("bench", help="bench profile by name or path")
+    parser.add_argument(
+        "--acknowledge",
+        action="store_true",
+        help="once everything reads back as off, let a bench that was latched UNSAFE be used again",
+    )
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
-    """Switch off; needs neither engine state, store nor scheduler."""
+    """Switch off; needs neither engine, store nor scheduler, and no lock."""
     from devices.errors import InstrumentFault  # keep `--help` fast
-    from orchestrator.bench import open_bench
+    from orchestrator.profile.loading import load_profile
+    from orchestrator.safe_off import energisers, switch_off
+    from orchestrator.watchdog.latch import Latch
 
-    with open_bench(args.bench, data=args.data) as bench:
-        unsafe = bench.off()
-        names = sorted(bench.devices)
-    if unsafe:
+    profile = load_profile(args.bench)
+    if not energisers(profile):
+        out.line(f"{profile.bench}: off; what is simulated lives and ends with its process")
+    report = switch_off(profile)
+    if not report.ok:
+        told = "; ".join(f"{name}: {why}" for name, why in report.unsafe.items())
         raise InstrumentFault(
-            ", ".join(unsafe), "not known to be off", remedy="disconnect the cell by hand"
+            profile.bench, f"not known to be off: {told}", remedy="disconnect the cell by hand"
         )
-    out.line(f"{args.bench}: off, verified ({', '.join(names)})")
-    out.result({"bench": args.bench, "off": names})
+    if report.off:
+        out.line(f"{profile.bench}: off, verified ({', '.join(report.off)}; {report.took_s:.2f} s)")
+    latch = Latch(profile.bench)
+    said = latch.read()
+    if said is not None and args.acknowledge:
+        latch.clear()
+        out.line(f"{profile.bench}: no longer UNSAFE")
+    elif said is not None:
+        out.line(f"{profile.bench}: still latched UNSAFE ({said.get('reason')}); --acknowledge")
+    out.result(
+        {
+            "bench": profile.bench,
+            "off": list(report.off),
+            "acknowledged": said is not None and bool(args.acknowledge),
+        }
+    )
     return 0

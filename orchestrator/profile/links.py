@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import model_validator
 from typing_extensions import override
 
-from orchestrator.inputs.fields import Expected, Quantity, Text, problem
+from orchestrator.inputs.fields import Count, Expected, Quantity, Text, problem
 from orchestrator.inputs.models import StrictModel
 from orchestrator.inputs.problems import listed, name_remedy
 from orchestrator.profile.resources import Resource, is_simulated
@@ -68,6 +68,9 @@ class Link(StrictModel):
         identity: Regular expression that its `*IDN?` reply must match; None takes the driver's.
         timeout_s: Longest wait for a reply, s; a transaction has 1.5 s in all.
         min_spacing_s: Shortest time between two commands, s.
+        dead_socket_port: TCP port at which a connection makes the instrument end all its others,
+            for one that takes a single connection, so that it can be switched off while a program
+            that hangs holds that one; None where it has none.
     """
 
     driver: Annotated[str, _DriverName()]
@@ -75,6 +78,14 @@ class Link(StrictModel):
     identity: Annotated[str, _Pattern()] | None = None
     timeout_s: Annotated[float, Quantity("a timeout", "s", gt=0, le=_LONGEST_IN_LOOP_S)] = 1.0
     min_spacing_s: Annotated[float, Quantity("a time between commands", "s", ge=0, le=1)] = 0.0
+    dead_socket_port: Annotated[int, Count("a TCP port", ge=1, le=65_535)] | None = None
+
+    @model_validator(mode="after")
+    def _port_of_a_socket(self) -> Self:
+        if self.dead_socket_port is not None and not self.resource.upper().startswith("TCPIP"):
+            what = f"got dead_socket_port with {self.resource}, expected a TCPIP address"
+            raise problem(what, "leave dead_socket_port out")
+        return self
 
     @property
     def simulated(self) -> bool:

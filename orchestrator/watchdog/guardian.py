@@ -165,9 +165,7 @@ class Guardian:
 
     def log(self, what: str, **more: Any) -> None:
         """Append a line to the watchdog's log; a disk that is full keeps nobody from acting."""
-        line = json.dumps(
-            {"time": wall_time(), "bench": self.profile.bench, "what": what, **more}
-        )
+        line = json.dumps({"time": wall_time(), "bench": self.profile.bench, "what": what, **more})
         with contextlib.suppress(OSError):
             path = Path(self._charge.log)
             path.parent.mkdir(parents=True, exist_ok=True)

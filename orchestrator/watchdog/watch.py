@@ -15,6 +15,7 @@ from devices.clock import Handle, LoopClock, monotonic
 from orchestrator.errors import UnsafeBenchError
 from orchestrator.profile.models import BenchProfile
 from orchestrator.watchdog.guardian import ACTED, BEAT, FAREWELL, READY, Charge
+from orchestrator.watchdog.vigil import Vigil
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Watch:
         self._profile, self._clock, self._log_file, self._lost = profile, clock, log_file, lost
         self._process: subprocess.Popen[bytes] | None = None
         self._timer: Handle | None = None
-        self._heard_s = 0.0
+        self._vigil = Vigil(profile.heartbeat_timeout_s, self._period_s, monotonic())
 
     @property
     def pid(self) -> int | None:
@@ -135,7 +136,8 @@ class Watch:
             )
         os.set_blocking(process.stdin.fileno(), False)
         os.set_blocking(process.stdout.fileno(), False)
-        self._process, self._heard_s = process, monotonic()
+        self._process = process
+        self._vigil.heard(monotonic())
         loop = self._clock.loop
         loop.call_soon_threadsafe(loop.add_reader, process.stdout.fileno(), self._hear)
         loop.call_soon_threadsafe(self._beat)
@@ -154,9 +156,9 @@ class Watch:
         except OSError as error:
             self._gone(f"cannot be reached: {error}")
             return
-        silent_s = monotonic() - self._heard_s
-        if silent_s > self._profile.heartbeat_timeout_s:
-            self._gone(f"has not answered for {silent_s:.1f} s")
+        self._hear()  # what it said while this loop was held up is not silence
+        if self._process is not None and self._vigil.expired(monotonic()):
+            self._gone(f"has not answered for {self._vigil.silent_s:.1f} s")
 
     def _hear(self) -> None:
         process = self._process
@@ -168,7 +170,7 @@ class Watch:
             return
         except OSError:
             said = b""
-        self._heard_s = monotonic()
+        self._vigil.heard(monotonic())
         if not said:
             self._gone("ended")
         elif ACTED in said:

@@ -35,12 +35,14 @@ class Served:
     Attributes:
         host: Address it listens on.
         ports: Port of each instrument.
+        dead_socket_port: Port at which a connection ends all others; 0 where there is none.
         errors: What instruments raised while they were served, oldest first.
         ended: Set when the server has ended, by itself or not.
     """
 
     host: str
     ports: dict[str, int]
+    dead_socket_port: int = 0
     errors: list[BaseException] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -160,8 +162,13 @@ class _Door:
         """Stop listening and close every connection."""
         if self._server is not None:
             self._server.close()
+        self.clear("close")
+
+    def clear(self, how: str) -> None:
+        """Close or reset every connection, and go on listening."""
         for client in list(self._clients):
-            client.end("close")
+            client.end(how)
+            self._clients.discard(client)
 
 
 async def _run(
@@ -172,6 +179,7 @@ async def _run(
 ) -> None:
     """Serve until the event is set or the life is over."""
     stop = asyncio.Event()
+    dead: list[asyncio.Server] = []
     watches: list[asyncio.Task[None]] = []
     try:
         for name, door in doors.items():
@@ -182,6 +190,8 @@ async def _run(
             for door in doors.values()
             if hasattr(door.instrument, "refuses")
         ]
+        if served.dead_socket_port < 0:
+            dead.append(await _dead_socket(served, doors))
         ready(stop)
         async with asyncio.timeout(life_s):
             await stop.wait()
@@ -191,9 +201,24 @@ async def _run(
         for watch in watches:
             watch.cancel()
         await asyncio.gather(*watches, return_exceptions=True)
+        for server in dead:
+            server.close()
         for door in doors.values():
             door.close()
         await asyncio.sleep(0)
+
+
+async def _dead_socket(served: Served, doors: Mapping[str, _Door]) -> asyncio.Server:
+    """Listen at a port of its own; whoever connects there ends all other connections."""
+
+    def end_all(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for door in doors.values():
+            door.clear("reset")
+        writer.close()
+
+    server = await asyncio.start_server(end_all, served.host, 0)
+    served.dead_socket_port = int(server.sockets[0].getsockname()[1])
+    return server
 
 
 class _Thread(threading.Thread):
@@ -236,6 +261,7 @@ def serve(
     ports: Mapping[str, int] | None = None,
     life_s: float = LIFE_S,
     exclusive: bool = False,
+    dead_socket: bool = False,
 ) -> Iterator[Served]:
     """Serve instruments over TCP until the context ends, or for `life_s` at most.
 
@@ -245,12 +271,13 @@ def serve(
         ports: Port by name of the instrument; any free one for those not named.
         life_s: Longest life of the server, s.
         exclusive: Whether each instrument takes one client at a time and resets others.
+        dead_socket: Whether there is a port at which a connection ends all others.
 
     Raises:
         OSError: It cannot listen on `host`, or a port is in use.
         Exception: The first exception that an instrument raised while it was served.
     """
-    served = Served(host, {})
+    served = Served(host, {}, -1 if dead_socket else 0)
     wanted = ports or {}
     doors = {
         name: _Door(instrument, served.errors, exclusive=exclusive, port=wanted.get(name, 0))
