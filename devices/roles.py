@@ -47,6 +47,7 @@ __all__ = [
     "ProgramState",
     "Reading",
     "RecordSource",
+    "Relay",
     "SpectrumPoints",
     "Sweep",
     "TriggerSource",
@@ -322,6 +323,22 @@ class Worker(Protocol):
 
         An exception in `done` fails the owner, as one in a callback of the clock does.
         """
+        ...
+
+
+class Relay(Protocol):
+    """A relay in the cell's lead, the second way to switch it off."""
+
+    def connected(self) -> bool:
+        """Read back whether the cell is connected."""
+        ...
+
+    def connect(self) -> None:
+        """Connect the cell, verified; raises `InstrumentFault` if it reads back otherwise."""
+        ...
+
+    def disconnect(self) -> None:
+        """Disconnect the cell, verified; idempotent."""
         ...
 
 

@@ -13,6 +13,7 @@ from devices.clock import Clock
 from devices.drivers.agilent_33500 import TtlTrigger
 from devices.drivers.console_bridge import BridgeMriConsole
 from devices.drivers.keithley_2450_backend import Keithley2450Backend
+from devices.drivers.keithley_2750 import SwitchChannel
 from devices.drivers.keithley_dmm6500 import DcVoltmeter
 from devices.drivers.potentiostat_bridge import BridgePotentiostat
 from devices.drivers.sem_bridge import BridgeMicroscope
@@ -21,7 +22,8 @@ from devices.link import Link
 from devices.load_cell import LoadCell
 from devices.mri import MriScanner
 from devices.potentiostat import Potentiostat
-from devices.roles import CellLimits, ChargeSource, FrameSink, Worker
+from devices.roles import CellLimits, ChargeSource, FrameSink, Relay, Worker
+from devices.second_path import WithSecondPath
 from devices.sem import Sem
 from devices.surroundings import Approach, Calibration
 from orchestrator.errors import ProfileError
@@ -37,6 +39,7 @@ DRIVERS: Mapping[str, Callable[..., Any]] = {
     "agilent_33500": TtlTrigger,
     "temptronic_ats545": ThermoStream,
     "keithley_dmm6500": DcVoltmeter,
+    "keithley_2750": SwitchChannel,
 }
 """What makes the driver of a link, by the driver's name in a profile."""
 
@@ -103,12 +106,13 @@ def make_device(name: str, supplies: Supplies) -> Any:
 
 
 def _potentiostat(name: str, entry: PotentiostatEntry, supplies: Supplies) -> Potentiostat:
-    link = supplies.open_link(name, entry)
+    relay = cell_relay(name, entry, supplies)
+    backend = supplies.driver(name)(supplies.open_link(name, entry))
     low_v, high_v, low_ma, high_ma = entry.limits.span
     device = Potentiostat(
         name=name,
         clock=supplies.clock,
-        backend=supplies.driver(name)(link),
+        backend=backend if relay is None else WithSecondPath(name, backend, relay),
         limits=CellLimits(low_v, high_v, low_ma, high_ma),
         poll_period_s=entry.poll_period_s or supplies.profile.poll_period_s,
         worker=supplies.worker,
@@ -117,6 +121,15 @@ def _potentiostat(name: str, entry: PotentiostatEntry, supplies: Supplies) -> Po
     supplies.guard(device)
     device.subscribe_records(supplies.watch_records)
     return device
+
+
+def cell_relay(name: str, entry: PotentiostatEntry, supplies: Supplies) -> Relay | None:
+    """The relay in the lead of a potentiostat's cell; None where there is none."""
+    if entry.disconnect is None:
+        return None
+    link = supplies.open_link(f"{name}.disconnect", entry.disconnect)
+    relay: Relay = supplies.driver(name, "disconnect")(link, channel=entry.disconnect.channel)
+    return relay
 
 
 def _mri(name: str, entry: MriEntry, supplies: Supplies) -> MriScanner:

@@ -16,16 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-import platformdirs
 
 from devices.clock import wall_time
 from orchestrator.errors import BusyError
+from orchestrator.state import state_directory
 
 
 def lock_directory() -> Path:
-    """Where locks are: ``$OPERANDO_LOCKS``, else the user's runtime directory."""
-    told = os.environ.get("OPERANDO_LOCKS")
-    return Path(told) if told else platformdirs.user_runtime_path("operando") / "locks"
+    """Where locks are; on a disk of this machine, since `flock` does not hold across machines."""
+    return state_directory() / "locks"
 
 
 @contextmanager
@@ -40,9 +39,9 @@ def controlling(resources: Iterable[str], *, bench: str) -> Iterator[None]:
         BusyError: Another process, or another bench of this one, controls one of them.
     """
     folder = lock_directory()
-    folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         for resource in sorted({one.strip().upper() for one in resources}):
+            folder.mkdir(parents=True, exist_ok=True)
             name = hashlib.sha256(resource.encode()).hexdigest()[:24]
             lock, owner = filelock.FileLock(folder / f"{name}.lock"), folder / f"{name}.json"
             try:

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from devices.clock import SystemClock, monotonic
-from devices.errors import LinkError
+from devices.errors import DeviceError, LinkError
 from devices.link import Link, open_link
-from orchestrator.equipment import Supplies, make_device
+from orchestrator.equipment import Supplies, cell_relay, make_device
 from orchestrator.profile.links import Link as LinkEntry
-from orchestrator.profile.models import BenchProfile
+from orchestrator.profile.models import BenchProfile, PotentiostatEntry
 
 log = logging.getLogger(__name__)
 
@@ -85,28 +85,42 @@ def _switch_off_one(profile: BenchProfile, name: str) -> None:
         loop = asyncio.new_event_loop()  # never run: nothing is scheduled on the way to off
         stack.callback(loop.close)
 
-        def link(who: str, entry: LinkEntry) -> Link:
-            try:
-                opened = _opened(who, entry)
-            except LinkError:
-                if not _made_room(entry):
-                    raise
-                opened = _opened(who, entry)
-            stack.callback(opened.close)
-            return opened
+        links: dict[str, Link] = {}
 
-        device = make_device(name, _supplies(profile, SystemClock(loop), link))
-        device.stop(success=False)
+        def link(who: str, entry: LinkEntry) -> Link:
+            if who not in links:
+                links[who] = _opened(who, entry)
+                stack.callback(links[who].close)
+            return links[who]
+
+        supplies = _supplies(profile, SystemClock(loop), link)
+        try:
+            make_device(name, supplies).stop(success=False)
+        except DeviceError as error:
+            entry = profile.devices[name]
+            relay = (
+                cell_relay(name, entry, supplies) if isinstance(entry, PotentiostatEntry) else None
+            )
+            if relay is None:
+                raise
+            log.critical("%s: not reached, the relay is opened: %s", name, error)
+            relay.disconnect()
 
 
 def _opened(who: str, entry: LinkEntry) -> Link:
-    return open_link(
-        entry.resource,
-        who=who,
-        timeout_s=entry.timeout_s,
-        expect=entry.identity,
-        min_spacing_s=entry.min_spacing_s,
-    )
+    """A link; where somebody else holds the only one, in their place."""
+    told: dict[str, Any] = {
+        "who": who,
+        "timeout_s": entry.timeout_s,
+        "expect": entry.identity,
+        "min_spacing_s": entry.min_spacing_s,
+    }
+    try:
+        return open_link(entry.resource, **told)
+    except LinkError:
+        if not _made_room(entry):
+            raise
+        return open_link(entry.resource, **told)
 
 
 def _made_room(entry: LinkEntry) -> bool:

@@ -70,6 +70,14 @@ def close_loop(loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
     loop.close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Locks and marks of benches that the tests open are nobody else's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPERANDO_STATE", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture
 def virtual_engine() -> Iterator[VirtualEngine]:
     """An engine on a jumping loop that keeps its documents in memory."""

@@ -41,7 +41,7 @@ def main() -> int:
         bench.RE.attended = False
         try:
             bench.RE(plan(bench, how))
-        except Exception as error:  # what the engine says is what the test looks at
+        except Exception as error:  # noqa: BLE001 - what the engine says is what the test looks at
             print(f"ended: {error}", flush=True)
         print(f"off {not bench.pstat._backend.output_on()}", flush=True)
     return 0

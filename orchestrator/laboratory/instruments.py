@@ -11,6 +11,7 @@ from sim.instruments.agilent_33500 import SimulatedAgilent33500
 from sim.instruments.bridge_amplifier import BridgeAmplifier, BridgeCalibration
 from sim.instruments.bridge_potentiostat import SimulatedPotentiostat
 from sim.instruments.keithley_2450 import Keithley2450 as SimulatedKeithley2450
+from sim.instruments.keithley_2750 import SimulatedKeithley2750
 from sim.instruments.keithley_dmm6500 import SimulatedDmm6500
 from sim.instruments.mri_acquirers import pellet_acquirers
 from sim.instruments.mri_console import SimulatedMriConsole
@@ -125,6 +126,14 @@ def _keithley_dmm6500(place: Place) -> Any:
     return SimulatedDmm6500(place.world, amplifier.volts, serial=place.serial, strict=place.strict)
 
 
+def _keithley_2750(place: Place) -> Any:
+    """The switch system with the cell's lead on the channel that the profile names."""
+    channel = int(place.options["disconnect"]["channel"])
+    return SimulatedKeithley2750(
+        place.world, channel, closed=False, serial=place.serial, strict=place.strict
+    )
+
+
 INSTRUMENTS: Mapping[str, Callable[[Place], Any]] = {
     "keithley_2450": _keithley_2450,
     "potentiostat_bridge": _potentiostat,
@@ -133,5 +142,6 @@ INSTRUMENTS: Mapping[str, Callable[[Place], Any]] = {
     "sem_bridge": _sem,
     "temptronic_ats545": _temptronic_ats545,
     "keithley_dmm6500": _keithley_dmm6500,
+    "keithley_2750": _keithley_2750,
 }
 """What makes a simulated instrument, by the driver that speaks to it."""

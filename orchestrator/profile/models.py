@@ -31,12 +31,24 @@ _DEVICE_NAME = r"[A-Za-z][A-Za-z0-9_]*"
 _VIRTUAL_JOURNAL_S = 900.0
 
 
+class RelayLink(Link):
+    """A channel of a switch system in the cell's lead: closed connects the cell.
+
+    Attributes:
+        channel: Slot and two digits, for example 101.
+    """
+
+    channel: Annotated[int, Count("a channel of the switch system", ge=101, le=599)]
+
+
 class PotentiostatEntry(Link):
     """A potentiostat.
 
     Attributes:
         kind: ``potentiostat``.
         limits: What the bench allows at the cell; required.
+        disconnect: The second way to switch the cell off, for when the potentiostat does not
+            answer; None where there is none.
         poll_period_s: Time between polls, s, where it differs from the bench's.
     """
 
@@ -46,9 +58,11 @@ class PotentiostatEntry(Link):
         None
     )
 
+    disconnect: RelayLink | None = None
+
     def links(self) -> dict[str, Link]:
         """Its links by part; the part ``""`` is the device itself."""
-        return {"": self}
+        return {"": self} | ({"disconnect": self.disconnect} if self.disconnect else {})
 
 
 class MriEntry(StrictModel):

@@ -67,7 +67,8 @@ class Driver:
 _KINDS = (
     Kind(
         "potentiostat",
-        parts={"": "potentiostat"},
+        parts={"": "potentiostat", "disconnect": "relay"},
+        optional_parts=frozenset({"disconnect"}),
         drives_cell=True,
         signals=("voltage_v", "current_ma", "charge_mah"),
         safe_actions=("off",),
@@ -124,6 +125,7 @@ _DRIVERS = (
     Driver("agilent_33500", role="trigger"),
     Driver("temptronic_ats545", role="chamber"),
     Driver("keithley_dmm6500", role="voltmeter"),
+    Driver("keithley_2750", role="relay"),
 )  # fmt: skip
 
 

@@ -1,29 +1,21 @@
 """UNSAFE: a bench that could not be switched off stays refused until a person says otherwise.
 
 The mark belongs to the bench and not to a data directory, and outlives processes and reboots: it
-is a file in the user's state directory (``$OPERANDO_STATE`` where that is set).
+is a file in `state_directory`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from devices.clock import wall_time
 from orchestrator.errors import UnsafeBenchError
 from orchestrator.records.directory import replace_durably
-
-
-def state_directory() -> Path:
-    """Where benches keep what must outlive processes, data directories and reboots."""
-    told = os.environ.get("OPERANDO_STATE")
-    return Path(told) if told else platformdirs.user_state_path("operando")
+from orchestrator.state import state_directory
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ impedance and charge all see the same cell:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -52,6 +53,7 @@ class FaultySample:
         self.area_cm2: float = sample.area_cm2
         self._faults = tuple(faults)
         self._driven_s = 0.0
+        self._switched: CellFault | None = None
         self._now = Course(sample, self._faults)
         self._ahead: Course | None = None
 
@@ -74,6 +76,26 @@ class FaultySample:
         self._faults = (*self._faults, fault)
         self._now.faults, self._ahead = self._faults, None
         self._now.look_for_edge()
+
+    def disconnect(self, t_s: float) -> None:
+        """Open a switch in series with the cell at `t_s`, until `connect`; idempotent."""
+        if self._switched is None:
+            self._switched = CellFault("open", t_s, math.inf)
+            self._switch(t_s, (*self._faults, self._switched))
+
+    def connect(self, t_s: float) -> None:
+        """Close the switch that `disconnect` opened; idempotent."""
+        if self._switched is not None:
+            opened, self._switched = self._switched, None
+            kept = tuple(one for one in self._faults if one is not opened)
+            past = () if opened.start_s >= t_s else (replace(opened, end_s=t_s),)
+            self._switch(t_s, (*kept, *past))
+
+    def _switch(self, t_s: float, faults: tuple[CellFault, ...]) -> None:
+        """Let other faults hold from `t_s` on; what is applied stays applied."""
+        course = self._change(t_s)
+        self._faults = course.faults = faults
+        course.enter_again(t_s)
 
     def apply_current(self, t_s: float, current_ma: float) -> None:
         """Force a current at the terminals from `t_s` on, mA; 0 is open circuit."""

@@ -87,6 +87,10 @@ class Course:
         """Take note of faults that begin later than everything that was driven."""
         self._edge_s = self._next_edge_s(self.answers_from_s)
 
+    def enter_again(self, t_s: float) -> None:
+        """Other faults hold from `t_s` on; `reach` it first. The drive stays what it is."""
+        self._enter(t_s)
+
     def drive_with(self, t_s: float, drive: Drive) -> None:
         """Force something else on the terminals from `t_s` on; `reach` it first."""
         self._drive = drive

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestrator.errors import BusyError, UnsafeBenchError
 from orchestrator.bench import open_bench
+from orchestrator.errors import BusyError, UnsafeBenchError
 from orchestrator.watchdog.latch import Latch
 from sim.instruments.keithley_2450 import Keithley2450
 from sim.samples.linear_cell import LinearCell
@@ -31,7 +31,6 @@ PROMPT_S = 2.0
 @pytest.fixture(autouse=True)
 def _own_state(tmp_path, monkeypatch):
     monkeypatch.setenv("OPERANDO_STATE", str(tmp_path / "state"))
-    monkeypatch.setenv("OPERANDO_LOCKS", str(tmp_path / "locks"))
 
 
 @dataclass
@@ -242,18 +241,22 @@ def test_an_engine_that_ends_in_order_takes_its_watchdog_with_it(laboratory):
 def test_nothing_is_energised_without_a_watchdog(laboratory, monkeypatch):
     """Row 31: one that cannot be started."""
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(UnsafeBenchError, match="did not start"):
-        with open_bench(laboratory.profile(), data=laboratory.folder / "data"):
-            pass
+    with (
+        pytest.raises(UnsafeBenchError, match="did not start"),
+        open_bench(laboratory.profile(), data=laboratory.folder / "data"),
+    ):
+        pass
 
 
 def test_two_controllers_of_one_instrument(laboratory):
     """Row 34: the second is refused and told by whom."""
     profile = laboratory.profile()
-    with open_bench(profile, data=laboratory.folder / "data"):
-        with pytest.raises(BusyError, match=rf"controlled by process {os.getpid()} .*watched"):
-            with open_bench(profile, data=laboratory.folder / "other"):
-                pass
+    with (
+        open_bench(profile, data=laboratory.folder / "data"),
+        pytest.raises(BusyError, match=rf"controlled by process {os.getpid()} .*watched"),
+        open_bench(profile, data=laboratory.folder / "other"),
+    ):
+        pass
     with open_bench(profile, data=laboratory.folder / "other"):
         pass
 

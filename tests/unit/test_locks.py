@@ -1,4 +1,4 @@
-"""One controller for each instrument: refused with the owner's name, free when the owner is dead."""
+"""One controller for each instrument: refused with its name, free when it is dead."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ SMU, TTL = "TCPIP::192.0.2.7::5025::SOCKET", "USB0::0x0957::0x2307::MY1::INSTR"
 
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path, monkeypatch):
-    monkeypatch.setenv("OPERANDO_LOCKS", str(tmp_path / "locks"))
     monkeypatch.setenv("OPERANDO_STATE", str(tmp_path / "state"))
 
 
 def test_the_second_is_refused_and_told_by_whom():
     with controlling([TTL, SMU], bench="one"):
-        with pytest.raises(BusyError, match=f"two: {SMU} is controlled by process {os.getpid()}"):
-            with controlling([f" {SMU.lower()} "], bench="two"):
-                pass
+        with (
+            pytest.raises(BusyError, match=f"two: {SMU} is controlled by process {os.getpid()}"),
+            controlling([f" {SMU.lower()} "], bench="two"),
+        ):
+            pass
         with controlling([], bench="simulated"):
             pass
     with controlling([SMU], bench="two"):
@@ -44,14 +45,17 @@ def test_what_was_got_before_the_refusal_is_free_again():
 def test_a_killed_owner_owns_nothing(tmp_path):
     code = (
         "import time; from orchestrator.locks import controlling\n"
-        f"with controlling([{SMU!r}], bench='killed'):\n print('has it', flush=True)\n time.sleep(60)"
+        f"with controlling([{SMU!r}], bench='killed'):\n"
+        " print('has it', flush=True)\n time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline() == "has it\n"
-        with pytest.raises(BusyError, match=f"process {process.pid} for the bench killed"):
-            with controlling([SMU], bench="two"):
-                pass
+        with (
+            pytest.raises(BusyError, match=f"process {process.pid} for the bench killed"),
+            controlling([SMU], bench="two"),
+        ):
+            pass
     finally:
         process.kill()
         process.communicate()
@@ -64,9 +68,11 @@ def test_an_owner_that_did_not_say_who_it_is():
         (owner,) = lock_directory().glob("*.json")
         for text in ("", "[]", "{}", "\x00"):
             owner.write_text(text)
-            with pytest.raises(BusyError, match="another process"):
-                with controlling([SMU], bench="two"):
-                    pass
+            with (
+                pytest.raises(BusyError, match="another process"),
+                controlling([SMU], bench="two"),
+            ):
+                pass
 
 
 def test_the_mark_outlives_and_an_unreadable_one_counts(tmp_path):

@@ -14,7 +14,7 @@ TRANSACTION_S, STALL_S, BEAT_S = 1.5, 5.0, 0.5
 
 
 def test_no_false_trip_in_a_million_polls():
-    """Each poll holds the loop for up to a whole transaction, now and then behind a stalled disk."""
+    """Each poll holds the loop for up to a transaction, now and then behind a stalled disk."""
     random = np.random.default_rng(0)
     polls = 1_000_000
     held_s = random.uniform(0.0, TRANSACTION_S, polls)
