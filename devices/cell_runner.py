@@ -200,7 +200,8 @@ class CellRunner:
         self._ran(run)
         if self.phase not in (Phase.RUNNING, Phase.FAILED):
             return
-        over = reason or page.reason.removeprefix("stopped") or otherwise
+        nothing_left = "ended" if self.phase is Phase.FAILED and self._left is None else ""
+        over = reason or page.reason.removeprefix("stopped") or otherwise or nothing_left
         if over and not (over == "fault" and self.phase is Phase.FAILED):
             self._end(over)
 

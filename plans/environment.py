@@ -55,10 +55,13 @@ class Surveillance:
     Args:
         environment: What to read.
         event: Where gaps are noted.
+
+    Attributes:
+        environment: As given.
     """
 
     def __init__(self, environment: Environment, event: EventNote) -> None:
-        self._environment, self._event = environment, event
+        self.environment, self._event = environment, event
         self._attempts = [Attempt(device) for device in environment.devices]
         self._next_s = float("-inf")
 
@@ -69,8 +72,12 @@ class Surveillance:
     def serve(self, now_s: float) -> MsgGenerator[None]:
         """Take a reading if it is due."""
         if self._attempts and now_s >= self._next_s:
-            self._next_s = now_s + self._environment.every_s
+            self._next_s = now_s + self.environment.every_s
             yield from self.record()
+
+    def hasten(self, now_s: float) -> None:
+        """Something moves: the next reading comes within a minute."""
+        self._next_s = min(self._next_s, now_s + _SETTLING_EVERY_S)
 
     def record(self) -> MsgGenerator[None]:
         """Take a reading now; where it fails, note that it is missing."""
@@ -97,7 +104,7 @@ class Surveillance:
             NotReachedError: The temperature did not settle in time.
         """
         yield from self._check_pressure()
-        chamber, celsius = self._environment.chamber, self._environment.temperature_celsius
+        chamber, celsius = self.environment.chamber, self.environment.temperature_celsius
         if chamber is not None and celsius is not None:
             text = f"{chamber.name}: goes to {celsius:g} C"
             yield from note(self._event, "environment", text, celsius)
@@ -113,7 +120,7 @@ class Surveillance:
         while not is_done(status):
             now_s = float(chamber.clock.time())
             yield from self.serve(now_s)
-            self._next_s = min(self._next_s, now_s + _SETTLING_EVERY_S)
+            self.hasten(now_s)
             yield from wait_any([status], self.due_in_s(now_s))
         yield from bps.wait(chamber.name)  # raises here if it failed: nothing is energised after
         reached = yield from bps.rd(chamber.temperature_celsius, default_value=0.0)
@@ -121,7 +128,7 @@ class Surveillance:
         yield from note(self._event, "environment", text, float(reached))
 
     def _check_pressure(self) -> MsgGenerator[None]:
-        load_cell, stated = self._environment.load_cell, self._environment.stack_pressure_mpa
+        load_cell, stated = self.environment.load_cell, self.environment.stack_pressure_mpa
         if load_cell is None or stated is None:
             return
         yield from bps.trigger(load_cell, wait=True)

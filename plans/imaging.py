@@ -114,6 +114,10 @@ class Track:
         if moment in self.capture.at:
             yield from self._trigger()
 
+    def take(self) -> MsgGenerator[None]:
+        """Begin a frame now, whatever `when` says; `serve` stores it."""
+        yield from self._trigger()
+
     def serve(self, now_s: float) -> MsgGenerator[None]:
         """Store a frame that is done; take the next if it is due."""
         if self.running and is_done(self.status):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import bluesky.plan_stubs as bps
 from bluesky import Msg
@@ -12,11 +13,12 @@ from ophyd.status import Status
 
 from devices.attempt import Attempt
 from devices.event import EventNote
+from devices.timer import Timer
 from plans.conditions import Condition
 from plans.cycling import Cycling
 from plans.environment import Environment, Surveillance
 from plans.imaging import SPECTRA, Capture, Moment, Track
-from plans.stubs import note, wait_any
+from plans.stubs import is_done, note, wait_any
 
 ECHEM = "echem"
 """Stream of the potentiostat's records."""
@@ -29,11 +31,13 @@ class Progress:
     Attributes:
         cycling: What is done to the cell.
         conditions: End the protocol when met.
-        tracks: Images and spectra, one for each series.
+        tracks: Images and spectra beside the running part, one for each series.
         event: Notes what happens.
         surveillance: Readings of what surrounds the cell.
         watched: Statuses of the conditions.
         flush_at_s: When records become a page at the latest, Unix s.
+        series: All series of images and spectra; they begin with the protocol.
+        attempts: What takes the frames of a device, by the device's id.
     """
 
     cycling: Cycling
@@ -43,6 +47,8 @@ class Progress:
     surveillance: Surveillance
     watched: list[Status | None] = field(default_factory=list)
     flush_at_s: float = 0.0
+    series: list[Track] = field(default_factory=list)
+    attempts: dict[int, Attempt] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -53,12 +59,20 @@ class Progress:
         environment: Environment | None,
     ) -> Progress:
         """Of a run that begins."""
-        pstat = cycling.potentiostat
-        event = EventNote(clock=pstat.clock)
-        attempts = {id(c.device): Attempt(c.device) for c in captures}
-        tracks = [Track(c, pstat, event, attempts[id(c.device)]) for c in captures]
+        event = EventNote(clock=cycling.potentiostat.clock)
         surveillance = Surveillance(environment or Environment(), event)
-        return cls(cycling, conditions, tracks, event, surveillance)
+        progress = cls(cycling, conditions, [], event, surveillance)
+        progress.series = [progress.track(capture) for capture in captures]
+        return progress
+
+    def attempt(self, device: Any) -> Attempt:
+        """What takes the frames of a device: one frame at a time, whoever asks."""
+        return self.attempts.setdefault(id(device), Attempt(device))
+
+    def track(self, capture: Capture) -> Track:
+        """Takes the frames of a capture."""
+        attempt = self.attempt(capture.device)
+        return Track(capture, self.cycling.potentiostat, self.event, attempt)
 
     @property
     def now_s(self) -> float:
@@ -68,7 +82,7 @@ class Progress:
     @property
     def takes_spectra(self) -> bool:
         """Whether anything asks for spectra: a series, or a step."""
-        series = any(track.capture.collects is not None for track in self.tracks)
+        series = any(track.capture.collects is not None for track in self.series)
         return self.cycling.takes_spectra or series
 
     def met(self) -> Condition | None:
@@ -80,6 +94,7 @@ class Progress:
 
     def declare(self) -> MsgGenerator[None]:
         """Declare the streams of the potentiostat."""
+        self.flush_at_s = self.now_s + self.cycling.journal_every_s
         pstat = self.cycling.potentiostat
         yield from bps.declare_stream(pstat, name=ECHEM, collect=True)
         if self.takes_spectra:
@@ -91,6 +106,7 @@ class Progress:
             status = yield from bps.trigger(condition, group=condition.name)
             self.watched.append(status)
         self.flush_at_s = self.now_s + self.cycling.journal_every_s
+        self.tracks = self.series
         for track in self.tracks:
             yield from track.begin(self.now_s)
 
@@ -113,6 +129,13 @@ class Progress:
         yield from self.surveillance.serve(self.now_s)
         for track in self.tracks:
             yield from track.serve(self.now_s)
+
+    def spend(self, seconds: float) -> MsgGenerator[None]:
+        """Let time pass, s, with everything beside served, or until a condition is met."""
+        timer = Timer(self.cycling.potentiostat.clock)
+        passed = yield Msg("set", timer, seconds, group=timer.name)
+        while not is_done(passed) and self.met() is None:
+            yield from self.serve(passed)
 
     def collect(self) -> MsgGenerator[None]:
         """What was recorded becomes pages."""
@@ -160,3 +183,4 @@ class Progress:
         """
         for track in sorted(self.tracks, key=lambda track: not track.running):
             yield from track.finish(cut_short=cut_short)
+        self.tracks, self.watched, self.conditions = [], [], ()

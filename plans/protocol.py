@@ -12,9 +12,11 @@ from plans.cycling import Cycling, StepPolicy
 from plans.environment import Environment
 from plans.imaging import Capture
 from plans.progress import ECHEM, Progress
-from plans.schedule import Position, walk
+from plans.schedule import Position, block, walk
 from plans.step_run import run_step
+from plans.steps import FrameStep, Surround, described
 from plans.stubs import note
+from plans.surround_step import measured_by
 
 __all__ = ["ECHEM", "Cycling", "StepPolicy", "run_protocol"]
 
@@ -28,10 +30,12 @@ def run_protocol(
     """Run a method on a cell with images and spectra beside it, to its end or a condition.
 
     The run must be open and the devices staged. First the environment is brought about, with the
-    cell off, and what fails there ends the run before anything is energised. Then steps, frames
-    and conditions are waited for together; records become pages of the stream ``echem`` at most
-    `journal_every_s` apart, each frame an event of its device's stream, each spectrum rows of the
-    stream ``eis``. On every way out the cell is off and its last records are in the stream. May be
+    cell off, and what fails there ends the run before anything is energised; then the block
+    `before` is run. Then steps, frames and conditions are waited for together; records become
+    pages of the stream ``echem`` at most `journal_every_s` apart, each frame an event of its
+    device's stream, each spectrum rows of the stream ``eis``. When the protocol has ended by
+    itself, by a condition or by a limit, the block `after` follows; after a failure or an abort
+    it does not. On every way out the cell is off and its last records are in the stream. May be
     paused at any message: nothing is repeated, since the caller runs it with ``rewindable`` False.
 
     Args:
@@ -45,18 +49,59 @@ def run_protocol(
         The stop reason: ``completed``, ``limit``, or the name of the condition that was met.
     """
     progress = Progress.of(cycling, captures, conditions, environment)
+    before, after = _blocks(cycling, progress.surveillance.environment)
     yield from progress.declare()
     yield from progress.surveillance.prepare()
-    reason = yield from bpp.finalize_wrapper(_driven(progress), progress.leave_off())
+    reason = yield from bpp.finalize_wrapper(_driven(progress, before), progress.leave_off())
     yield from progress.finish(cut_short=reason not in ("completed", "limit"))
+    if after:
+        yield from bpp.finalize_wrapper(_afterwards(progress, after), progress.leave_off())
     yield from progress.surveillance.record()
     return str(reason)
 
 
-def _driven(progress: Progress) -> MsgGenerator[str]:
+def _blocks(
+    cycling: Cycling, environment: Environment
+) -> tuple[Sequence[Position], Sequence[Position]]:
+    """The blocks before and after the method; everything that they need is there.
+
+    Raises:
+        ValueError: A step needs a chamber or a load cell, and there is none.
+        TypeError: A step cannot be run there.
+    """
+    before = list(block(cycling.before, "before", -len(cycling.before)))
+    after = list(block(cycling.after, "after", len(cycling.method)))
+    for step in (*cycling.before, *cycling.method, *cycling.after):
+        if isinstance(step, Surround):
+            measured_by(step, environment)
+    return before, after
+
+
+def _driven(progress: Progress, before: Sequence[Position]) -> MsgGenerator[str]:
     """Everything that happens while the cell may be driven; returns the stop reason."""
+    for position in before:
+        yield from _note_step(progress, position)
+        reason = yield from run_step(progress, position)
+        if reason is not None:
+            return reason
     yield from progress.begin()
     return (yield from _run_steps(progress))
+
+
+def _afterwards(progress: Progress, after: Sequence[Position]) -> MsgGenerator[None]:
+    """What is measured at the end; once the cell is outside its limits, frames only."""
+    outside = False
+    for position in after:
+        if outside and not isinstance(position.step, FrameStep):
+            continue
+        yield from _note_step(progress, position)
+        outside |= (yield from run_step(progress, position)) is not None
+
+
+def _note_step(progress: Progress, position: Position) -> MsgGenerator[None]:
+    """Say that a step of a block begins: it may leave no other trace."""
+    what = described(position.step)
+    yield from note(progress.event, position.name.split()[0], f"{position}: {what}")
 
 
 def _run_steps(progress: Progress) -> MsgGenerator[str]:

@@ -13,6 +13,7 @@ from plans.conditions import Condition
 from plans.environment import Environment
 from plans.imaging import Capture
 from plans.protocol import Cycling, run_protocol
+from plans.steps import FrameStep
 
 
 def run_with_images(
@@ -35,9 +36,11 @@ def run_with_images(
     Returns:
         The stop reason, which is also the `reason` of the stop document.
     """
-    images = {  # series may share a device; spectra belong to the potentiostat
-        id(capture.device): capture for capture in captures if capture.collects is None
-    }
+    frames = [one for one in (*cycling.before, *cycling.after) if isinstance(one, FrameStep)]
+    series = [capture for capture in captures if capture.collects is None]
+    images: dict[int, Capture | FrameStep] = {id(one.device): one for one in frames}
+    # series may share a device; spectra belong to the potentiostat
+    images |= {id(one.device): one for one in series}
     around = environment.devices if environment is not None else ()
     devices = [
         cycling.potentiostat,

@@ -17,6 +17,7 @@ from aurora_unicycler import (
 )
 
 from devices.technique import sweep_of
+from plans.steps import FrameStep, OwnStep, PressureStep, TemperatureStep, VoltageCheck
 
 RUNNABLE = (
     ConstantCurrent,
@@ -24,8 +25,20 @@ RUNNABLE = (
     OpenCircuitVoltage,
     VoltageScan,
     ImpedanceSpectroscopy,
+    TemperatureStep,
+    PressureStep,
 )
-"""Steps that `Position` can name; others are refused before anything is energised."""
+"""Steps that a method may have; others are refused before anything is energised."""
+
+IN_BLOCKS = (
+    OpenCircuitVoltage,
+    ImpedanceSpectroscopy,
+    TemperatureStep,
+    PressureStep,
+    VoltageCheck,
+    FrameStep,
+)
+"""Steps that the blocks before and after a protocol may have: none passes a net charge."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +46,21 @@ class Position:
     """One step at one moment of the protocol.
 
     Attributes:
-        step_index: Index of the step in the method, from 0, tags and loops counted.
-        cycle: From 1; grows each time a loop goes back.
+        step_index: Index of the step in the method, from 0, tags and loops counted; below 0 in
+            the block before it, from the method's length on in the block after it.
+        cycle: From 1; grows each time a loop goes back; 0 in the blocks.
         step: The step itself.
+        name: What it is called in messages.
     """
 
     step_index: int
     cycle: int
     step: Any
+    name: str = ""
+
+    def __str__(self) -> str:
+        """As messages name it."""
+        return self.name or f"step {self.step_index + 1} in cycle {self.cycle}"
 
 
 def walk(method: Sequence[Any]) -> Iterator[Position]:
@@ -76,6 +96,26 @@ def walk(method: Sequence[Any]) -> Iterator[Position]:
         index += 1
 
 
+def block(steps: Sequence[Any], name: str, first_index: int) -> Iterator[Position]:
+    """The steps of a block before or after a protocol, in order.
+
+    Args:
+        steps: Those of `IN_BLOCKS`.
+        name: ``before`` or ``after``.
+        first_index: Index of the first.
+
+    Raises:
+        TypeError: A step may pass a net charge, or cannot be run.
+    """
+    for number, step in enumerate(steps):
+        if not isinstance(step, IN_BLOCKS):
+            raise TypeError(
+                f"{name} {number + 1}: {type(step).__name__} cannot be run there (rests, spectra, "
+                "frames, checks and surroundings can; what passes charge belongs in the method)"
+            )
+        yield Position(first_index + number, 0, step, f"{name} {number + 1}/{len(steps)}")
+
+
 def _target(loop: Loop, tags: dict[str, int]) -> int:
     if isinstance(loop.loop_to, str):
         if loop.loop_to not in tags:
@@ -106,6 +146,8 @@ def longest_duration_s(method: Sequence[Any]) -> float:
 
 def step_duration_s(step: Any) -> float:
     """Time that a step takes if nothing ends it before, s; infinite where it has no end in time."""
+    if isinstance(step, OwnStep):
+        return step.longest_s
     if isinstance(step, VoltageScan):
         height_v = abs(step.end_voltage_V - step.start_voltage_V)
         return float(height_v / step.scan_rate_mV_per_s * 1e3)

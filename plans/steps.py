@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from aurora_unicycler import ImpedanceSpectroscopy
+
 from devices.surroundings import Approach, PressureSettling
 
 
@@ -96,3 +98,18 @@ Surround: TypeAlias = TemperatureStep | PressureStep
 
 OwnStep: TypeAlias = Surround | VoltageCheck | FrameStep
 """Steps that aurora-unicycler does not have."""
+
+
+def described(step: Any) -> str:
+    """A step in a few words, for an event."""
+    if isinstance(step, TemperatureStep):
+        return f"{step.celsius:g} C"
+    if isinstance(step, PressureStep):
+        return f"{step.mpa:g} MPa"
+    if isinstance(step, VoltageCheck):
+        return f"voltage within {step.min_voltage_v:g} to {step.max_voltage_v:g} V"
+    if isinstance(step, FrameStep):
+        return f"{step.count} frame{'' if step.count == 1 else 's'} of {step.device.name}"
+    if isinstance(step, ImpedanceSpectroscopy):
+        return "impedance spectrum"
+    return "rest at open circuit"

@@ -13,6 +13,7 @@ from devices.errors import InstrumentFault, LinkError, OutputFault
 from devices.roles import CellLimits, Page, ProgramState
 from devices.step_end import StepEnd
 from devices.technique import Technique
+from tests.cut_link import Cut
 
 LIMITS = CellLimits(-5, 5, -10, 10)
 STEP = ConstantCurrent(current_mA=1.0, until_time_s=1000)
@@ -23,23 +24,6 @@ def technique(*, survivable=True, continues=False):
     return Technique(
         STEP, LIMITS, 10.0, 10.0, survivable=survivable, continues=continues, step_index=3
     )
-
-
-class Cut:
-    """Makes a backend's link fail between two times after the first start."""
-
-    def __init__(self, backend, clock, begin_s, end_s, error=None):
-        self.backend, self.clock, self.span_s = backend, clock, (begin_s, end_s)
-        self.error = error or LinkError("pstat", "no reply", remedy="look at the cable")
-        self.real = {name: getattr(backend, name) for name in ("load", "start", "poll", "stop")}
-        self.began_s = clock.time()
-        for name in self.real:
-            setattr(backend, name, lambda *args, name=name: self.call(name, *args))
-
-    def call(self, name, *args):
-        if self.span_s[0] <= self.clock.time() - self.began_s < self.span_s[1]:
-            raise self.error
-        return self.real[name](*args)
 
 
 def in_run(pstat, plan):
