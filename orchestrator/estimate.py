@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from orchestrator.errors import RecordError
@@ -62,17 +63,18 @@ def record_bytes(experiment: Experiment) -> int:
     return int(records * _BYTES_PER_RECORD + images * _BYTES_PER_VOXEL)
 
 
-def check_disk(experiment: Experiment, root: Path) -> None:
+def check_disk(experiment: Experiment | Iterable[Experiment], root: Path) -> None:
     """Refuse to begin where the records would not fit.
 
     Args:
-        experiment: What will be run.
+        experiment: What will be run, or all of it where that is several.
         root: The data directory; need not exist yet.
 
     Raises:
         RecordError: Less is free than one and a half times the estimate.
     """
-    needed = int(_MARGIN * record_bytes(experiment)) + _LEAST_FREE_BYTES
+    together = [experiment] if isinstance(experiment, Experiment) else experiment
+    needed = int(_MARGIN * sum(map(record_bytes, together))) + _LEAST_FREE_BYTES
     folder = root.resolve()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free

@@ -84,8 +84,15 @@ def versions() -> dict[str, str]:
     }
 
 
-def start_metadata(experiment: Experiment) -> dict[str, Any]:
-    """The start document of an experiment's run; the engine adds what it says of the bench."""
+def start_metadata(
+    experiment: Experiment, campaign: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The start document of an experiment's run; the engine adds what it says of the bench.
+
+    Args:
+        experiment: The validated file.
+        campaign: Uid, number and values, where the run is one of a campaign.
+    """
     return {
         **experiment.md,
         "plan_name": experiment.experiment,
@@ -93,6 +100,7 @@ def start_metadata(experiment: Experiment) -> dict[str, Any]:
         "experiment": experiment.to_document(),
         "experiment_hash": experiment.experiment_hash,
         "versions": versions(),
+        **({} if campaign is None else {"campaign": dict(campaign)}),
     }
 
 
@@ -102,6 +110,7 @@ def run_experiment(
     *,
     speak: IO[str],
     on_pause: Callable[[Bench], Decision] | None = None,
+    campaign: Mapping[str, Any] | None = None,
 ) -> RunResult:
     """Run an experiment to its end on an open bench.
 
@@ -110,6 +119,7 @@ def run_experiment(
         bench: Open, with the experiment's sample on it if it is simulated.
         speak: Where bluesky's own messages go.
         on_pause: Asked what to do each time the run is paused. None aborts.
+        campaign: What the start document says of the campaign that the run is one of.
 
     Raises:
         RecordError: The disk is too full.
@@ -120,7 +130,7 @@ def run_experiment(
     began_s = monotonic()
     stops: list[dict[str, Any]] = []
     token = bench.RE.subscribe(lambda _name, doc: stops.append(doc), "stop")
-    plan = experiment_plan(experiment, bench, md=start_metadata(experiment))
+    plan = experiment_plan(experiment, bench, md=start_metadata(experiment, campaign))
     try:
         with redirect_stdout(speak):
             bench.RE.run(plan)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,21 @@ def watched(
         faults: What goes wrong, beside what the experiment says.
         real_time: Put a simulated bench on the system's clock.
     """
+    with opened(experiment, profile, args, out, faults=faults, real_time=real_time) as bench:
+        return carried_out(experiment, bench, out)
+
+
+@contextmanager
+def opened(
+    experiment: Experiment,
+    profile: BenchProfile,
+    args: argparse.Namespace,
+    out: Output,
+    *,
+    faults: Sequence[Fault] = (),
+    real_time: bool = False,
+) -> Iterator[Bench]:
+    """The bench with an experiment's sample on it; arguments as for `watched`."""
     recipe = experiment.sample.simulate_as
     sample: dict[str, Any] | None = recipe.model_dump(exclude_none=True) if recipe else None
     around = Surroundings(**experiment.environment.model_dump())
@@ -57,24 +72,41 @@ def watched(
     ) as bench:
         for fault in bench.laboratory.faults if bench.laboratory is not None else ():
             out.line(f"injected fault: {fault}")
-        for text in experiment.warnings():
-            out.line(f"warning: {text}")
-        attended = sys.stdin.isatty()
-        bench.RE.attended = attended
-        with ExitStack() as stack:
-            # bluesky's own messages, which the progress line replaces
-            nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
-            drawing = stack.enter_context(shown(bench, experiment, out))
-            return run_experiment(
-                experiment,
-                bench,
-                speak=out.stderr if out.verbosity > 0 else nowhere,
-                on_pause=(lambda paused: _decide(paused, drawing, out)) if attended else None,
-            )
+        yield bench
+
+
+def carried_out(
+    experiment: Experiment,
+    bench: Bench,
+    out: Output,
+    *,
+    campaign: Mapping[str, Any] | None = None,
+) -> RunResult:
+    """One run on an open bench, with the progress line and the question at a pause."""
+    for text in experiment.warnings():
+        out.line(f"warning: {text}")
+    attended = sys.stdin.isatty()
+    bench.RE.attended = attended
+    with ExitStack() as stack:
+        # bluesky's own messages, which the progress line replaces
+        nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+        drawing = stack.enter_context(shown(bench, experiment, out))
+        return run_experiment(
+            experiment,
+            bench,
+            speak=out.stderr if out.verbosity > 0 else nowhere,
+            on_pause=(lambda paused: _decide(paused, drawing, out)) if attended else None,
+            campaign=campaign,
+        )
 
 
 def finish(result: RunResult, out: Output, *, report: bool) -> None:
     """Say what came of it, and write the report."""
+    out.result(told(result, out, report=report))
+
+
+def told(result: RunResult, out: Output, *, report: bool) -> dict[str, Any]:
+    """Say what came of a run and write its report; returns the object for ``--json``."""
     frames = sum(result.frames.values())
     records = result.events.get("echem", 0)
     spectra = f"{result.spectra} impedance spectra, " if result.spectra else ""
@@ -89,7 +121,7 @@ def finish(result: RunResult, out: Output, *, report: bool) -> None:
         page = written_report(Path(result.data), result.uid)
         value["report"] = str(page)
         out.line(f"report: {short(page)}")
-    out.result(value)
+    return value
 
 
 def written_report(data: Path, uid: str) -> Path:

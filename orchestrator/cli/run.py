@@ -7,6 +7,7 @@ from pathlib import Path
 
 from orchestrator.cli import fault_options
 from orchestrator.cli.output import Output
+from orchestrator.cli.points import numbers, some_of
 
 HELP = "run an experiment now, attended, with progress"
 
@@ -20,19 +21,34 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     fault_options.register(parser)
     parser.add_argument("--no-report", action="store_true", help="write no report")
+    parser.add_argument(
+        "--points",
+        type=numbers,
+        metavar="N,N-N",
+        help="of a file with a sweep only these runs, by their numbers",
+    )
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Run the experiment; returns the exit code."""
-    from orchestrator.experiment import bench_of, load_experiment  # keep `--help` fast
+    from orchestrator.experiment import load_campaign  # keep `--help` fast
 
-    experiment = load_experiment(args.experiment, bench=args.bench)
-    profile = bench_of(args.experiment, bench=args.bench)
-    from orchestrator.cli.attended import code, finish, watched
+    whole = load_campaign(args.experiment, bench=args.bench)
+    profile = whole.profile
+    assert profile is not None  # noqa: S101 - loading has found one
+    campaign = some_of(whole, args.points)
     from orchestrator.estimate import check_disk
 
-    check_disk(experiment, args.data)  # before anything is opened or written
+    # before anything is opened or written
+    check_disk((point.experiment for point in campaign.points), args.data)
     faults = fault_options.chosen(args, profile)
+    if campaign.sweep is not None:
+        from orchestrator.cli import campaigns
+
+        return campaigns.run(campaign, args, out, faults=faults)
+    from orchestrator.cli.attended import code, finish, watched
+
+    experiment = campaign.points[0].experiment
     result = watched(experiment, profile, args, out, faults=faults, real_time=args.real_time)
     finish(result, out, report=not args.no_report)
     return code(result)

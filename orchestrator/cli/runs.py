@@ -39,11 +39,25 @@ def run(args: argparse.Namespace, out: Output) -> int:
         rows = [_COLUMNS, *(_row(one) for one in shown)]
         columns = shutil.get_terminal_size().columns if out.people.isatty() else None
         widths, gap = _layout(rows, columns)
-        for row in rows:
+        told: set[str] = set()
+        for one, row in zip([None, *shown], rows, strict=True):
+            if one is not None and one.campaign is not None:
+                _head(one, shown, told, out)
             padded = (_cut(cell, width) for cell, width in zip(row, widths, strict=True))
             out.line(gap.join(padded).rstrip())
     out.result({"data": str(args.data), "runs": [one.as_dict() for one in shown]})
     return 0
+
+
+def _head(run: RunSummary, shown: Sequence[RunSummary], told: set[str], out: Output) -> None:
+    """A line above the first run of a campaign."""
+    from orchestrator.records.campaigns import campaigns_of  # keep `--help` fast
+
+    one = next(c for c in campaigns_of(shown) if run in c.runs)
+    if one.uid not in told:
+        told.add(one.uid)
+        name = _harmless(one.name)
+        out.line(f"campaign {one.uid[:8]}: {name}, {len(one.runs)} of {one.planned} runs")
 
 
 def _row(one: RunSummary) -> tuple[str, ...]:
@@ -53,7 +67,15 @@ def _row(one: RunSummary) -> tuple[str, ...]:
     ended = one.reason or one.state if one.state == "success" else f"{one.state} {one.reason}"
     kind = {True: "SIM", False: "", None: "?"}[one.simulated]
     began = one.began[:16].replace("T", " ")
-    cells = (one.uid[:8], began, ended.strip(), one.sample, one.plan_name, events)
+    uid, plan = one.uid[:8], one.plan_name
+    if one.campaign is not None:
+        from orchestrator.experiment.campaign import worded
+        from orchestrator.records.campaigns import number_of
+
+        values = one.campaign.get("values")
+        uid = f"  {uid}"
+        plan = f"{number_of(one)}: {worded(values)}" if isinstance(values, dict) else plan
+    cells = (uid, began, ended.strip(), one.sample, plan, events)
     return (*(_harmless(cell) for cell in cells), kind)
 
 

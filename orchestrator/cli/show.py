@@ -12,9 +12,10 @@ from orchestrator.cli.output import Output, short
 if TYPE_CHECKING:
     import numpy as np
 
+    from orchestrator.records.campaigns import CampaignSummary
     from orchestrator.records.runs import Run
 
-HELP = "show what one run holds: streams, columns, frames, damage"
+HELP = "show what a run holds (streams, columns, frames, damage), or the runs of a campaign"
 
 _UNIX_S = 1e9
 """Seconds beyond which a column holds moments, not durations: 2001-09-09."""
@@ -22,14 +23,22 @@ _UNIX_S = 1e9
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument("run", metavar="RUN", help="beginning of a run's uid, or -1 for the latest")
+    parser.add_argument(
+        "run",
+        metavar="RUN",
+        help="beginning of the uid of a run or campaign, or -1: the latest run",
+    )
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Show a run."""
+    from orchestrator.records.campaigns import find_campaign
     from orchestrator.records.runs import find_run, load_run
     from orchestrator.records.summary import summarise
 
+    campaign = find_campaign(args.data, args.run)
+    if campaign is not None:
+        return _show_campaign(campaign, args.data, out)
     path = find_run(args.data, args.run)
     loaded, summary = load_run(path), summarise(path)
     frames = {stream: _frames(loaded, stream) for stream in loaded.streams_with_frames()}
@@ -45,6 +54,21 @@ def run(args: argparse.Namespace, out: Output) -> int:
     }
     _tell(value, out)
     out.result(value)
+    return 0
+
+
+def _show_campaign(campaign: CampaignSummary, data: Path, out: Output) -> int:
+    """One line per run of a campaign."""
+    from orchestrator.records.directory import DataDirectory
+    from orchestrator.report.campaign import campaign_rows, members_of
+
+    heads, rows = campaign_rows(members_of(campaign, DataDirectory(data)))
+    out.line(f"campaign {campaign.uid}: {len(rows)} of {campaign.planned} runs of {campaign.name}")
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    for row in (heads, *rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        out.line("  " + "  ".join(cells).rstrip())
+    out.result(campaign.as_dict())
     return 0
 
 

@@ -28,6 +28,7 @@ class RunSummary:
         simulated: Whether any of its devices was simulated; None if it does not say.
         events: Number of events by stream, from the stop document.
         size_bytes: Size of the journal.
+        campaign: Uid, number, number of runs and values, where the run is one of a campaign.
     """
 
     uid: str
@@ -40,6 +41,7 @@ class RunSummary:
     simulated: bool | None
     events: dict[str, int]
     size_bytes: int
+    campaign: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For a JSON result."""
@@ -60,6 +62,7 @@ def summarise(path: Path) -> RunSummary:
     last = last_document(path)
     stop = last[1] if last is not None and last[0] == "stop" else {}
     begin_s, sample = start.get("time"), start.get("sample", {})
+    campaign = start.get("campaign")
     ended = bool(stop) and begin_s is not None
     return RunSummary(
         uid=path.stem,
@@ -72,6 +75,7 @@ def summarise(path: Path) -> RunSummary:
         simulated=_any(start.get("simulated")),
         events={str(k): int(v) for k, v in stop.get("num_events", {}).items()},
         size_bytes=path.stat().st_size,
+        campaign=dict(campaign) if isinstance(campaign, Mapping) else None,
     )
 
 

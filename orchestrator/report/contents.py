@@ -131,12 +131,17 @@ class Contents:
     @property
     def provenance(self) -> str:
         """``simulated``, ``measured`` or ``unknown``; simulated if any device says so."""
-        said = self.start.get("simulated")
-        if isinstance(said, Mapping) and said:
-            return "simulated" if any(said.values()) else "measured"
-        if isinstance(said, bool):
-            return "simulated" if said else "measured"
-        return "unknown"
+        return provenance_of(self.start)
+
+
+def provenance_of(start: Mapping[str, Any]) -> str:
+    """``simulated``, ``measured`` or ``unknown``, by a start document."""
+    said = start.get("simulated")
+    if isinstance(said, Mapping) and said:
+        return "simulated" if any(said.values()) else "measured"
+    if isinstance(said, bool):
+        return "simulated" if said else "measured"
+    return "unknown"
 
 
 def gather(run: Run) -> Contents:

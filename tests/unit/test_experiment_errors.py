@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.cli.main import main
 from orchestrator.errors import ExperimentError
-from orchestrator.experiment import load_experiment, read_experiment
+from orchestrator.experiment import load_campaign, load_experiment, read_experiment
 from orchestrator.inputs.source import MAX_BYTES
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "in_situ_mri.yaml"
@@ -54,7 +54,7 @@ def line_of(text: str, fragment: str) -> tuple[int, int]:
 
 def test_the_examples_are_valid():
     for path in sorted(EXAMPLE.parent.glob("*.yaml")):
-        bench = load_experiment(path, environ={}).bench
+        bench = load_campaign(path, environ={}).points[0].experiment.bench
         assert (path.parents[1] / "sim" / "benches" / f"{bench}.yaml").is_file()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.cli.main import main
 from orchestrator.errors import ExperimentError
-from orchestrator.experiment import load_experiment
+from orchestrator.experiment import load_campaign, load_experiment
 from orchestrator.experiment.templates import example_names, example_path
 from orchestrator.inputs.source import read_source
 from orchestrator.schemas import SCHEMAS, schema_text
@@ -40,8 +40,8 @@ def test_what_ships_satisfies_the_schema_it_names(path):
 
 def test_documents_satisfy_the_schema():
     for path in EXAMPLES:
-        document = load_experiment(path, environ={}).to_document()
-        jsonschema.validate(document, SCHEMAS["experiment"]())
+        for point in load_campaign(path, environ={}).points:
+            jsonschema.validate(point.experiment.to_document(), SCHEMAS["experiment"]())
 
 
 @pytest.mark.parametrize(
