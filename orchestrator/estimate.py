@@ -9,8 +9,11 @@ from pathlib import Path
 
 from orchestrator.errors import RecordError
 from orchestrator.experiment import Experiment
+from orchestrator.experiment.blocks import ImageStep, OpenCircuitCheck
 from orchestrator.experiment.imaging import AtMoments, EveryCharge, ImageSeries, OnCondition
-from plans.schedule import longest_duration_s
+from orchestrator.experiment.lowering import lower_step
+from orchestrator.experiment.steps import Step
+from plans.schedule import longest_duration_s, step_duration_s
 
 _BYTES_PER_RECORD = 120
 """Journal and catalogue together, measured on the in situ MRI run."""
@@ -23,8 +26,21 @@ _LEAST_FREE_BYTES = 50_000_000
 
 def duration_s(experiment: Experiment) -> float:
     """Longest experiment time, s; steps without an end in time count as thirty days."""
-    longest = longest_duration_s(experiment.lower().method)
+    longest = longest_duration_s(experiment.lower().method) + blocks_s(experiment)
     return longest if math.isfinite(longest) else _LONGEST_S
+
+
+def blocks_s(experiment: Experiment) -> float:
+    """Longest time that the blocks before and after the protocol take, s."""
+    return sum(_block_step_s(step, experiment) for step in (*experiment.before, *experiment.after))
+
+
+def _block_step_s(step: Step, experiment: Experiment) -> float:
+    if isinstance(step, ImageStep):
+        return step.count * step.settings.exposure_s if step.settings else 0.0
+    if isinstance(step, OpenCircuitCheck):
+        return step.until_time_s
+    return step_duration_s(lower_step(step, experiment.sample))
 
 
 def frames(series: ImageSeries, experiment: Experiment) -> int:
@@ -59,6 +75,11 @@ def record_bytes(experiment: Experiment) -> int:
     records = duration_s(experiment) / experiment.protocol.record.time_s
     images = sum(
         series.settings.values * frames(series, experiment) for series in experiment.images
+    )
+    images += sum(
+        step.settings.values * step.count
+        for step in (*experiment.before, *experiment.after)
+        if isinstance(step, ImageStep) and step.settings
     )
     return int(records * _BYTES_PER_RECORD + images * _BYTES_PER_VOXEL)
 

@@ -18,6 +18,7 @@ from orchestrator.experiment import Experiment
 from orchestrator.experiment.conditions import CONDITIONS
 from orchestrator.experiment.conditions import Condition as ConditionModel
 from orchestrator.experiment.lowering import lower_spectrum
+from orchestrator.experiment.planned import planned_steps
 from orchestrator.profile.surroundings import ChamberEntry, LoadCellEntry
 from plans.conditions import CRITERIA, Condition, condition
 from plans.environment import Environment
@@ -49,7 +50,7 @@ def experiment_plan(
     _check_can_be_carried_out(experiment)
     profile, devices = bench.profile, bench.devices
     potentiostat = devices[experiment.device_of("potentiostat")]
-    protocol = experiment.lower()
+    steps = planned_steps(experiment, devices)
     safety = experiment.protocol.safety
     limits = CellLimits(
         min_voltage_v=safety.min_voltage_V,
@@ -59,11 +60,14 @@ def experiment_plan(
     )
     cycling = Cycling(
         potentiostat=potentiostat,
-        method=list(protocol.method),
+        method=steps.method,
         period_s=experiment.protocol.record.time_s,
         limits=limits,
         max_capacity_mah=safety.max_capacity_mAh,
         journal_every_s=profile.journal_period_s,
+        policies=steps.policies,
+        before=steps.before,
+        after=steps.after,
     )
     area_cm2 = experiment.sample.area_cm2
     images = [

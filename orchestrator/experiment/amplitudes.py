@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.experiment.imaging import SpectrumSeries
 from orchestrator.experiment.protocol import Impedance, ImpedanceSpectroscopy, Safety, Step
@@ -11,12 +11,12 @@ from orchestrator.inputs.problems import Finding, Path
 
 
 def spectrum_settings(
-    steps: Sequence[Step | None], spectra: Sequence[SpectrumSeries | None]
+    steps: Iterable[tuple[Path, Step]], spectra: Sequence[SpectrumSeries | None]
 ) -> Iterator[tuple[Path, Impedance]]:
     """Every spectrum of a file, as a step or beside the steps, with its place."""
-    for index, step in enumerate(steps):
+    for path, step in steps:
         if isinstance(step, ImpedanceSpectroscopy):
-            yield ("protocol", "method", index), step
+            yield path, step
     for index, series in enumerate(spectra):
         if series is not None:
             yield ("spectra", index, "settings"), series.settings

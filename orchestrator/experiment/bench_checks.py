@@ -6,11 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.experiment.amplitudes import spectrum_settings
+from orchestrator.experiment.blocks import ImageStep
 from orchestrator.experiment.conditions import CONDITIONS, Condition
 from orchestrator.experiment.faults import fault_findings
 from orchestrator.experiment.imaging import ImageSeries, OnCondition, SpectrumSeries
-from orchestrator.experiment.protocol import Record, Step
+from orchestrator.experiment.placed import placed
+from orchestrator.experiment.protocol import CELL_STEPS, Record, Step
 from orchestrator.experiment.sample import Environment, Sample
+from orchestrator.experiment.surrounding_checks import surrounding_findings
 from orchestrator.inputs.problems import Finding, Path, name_remedy
 from orchestrator.profile.models import BenchProfile, PotentiostatEntry
 from orchestrator.profile.surroundings import ChamberEntry
@@ -35,6 +38,8 @@ class Request:
         spectra: Every series of spectra.
         conditions: Every condition with its place.
         environment: What is to surround the cell.
+        before: Steps before the method.
+        after: Steps after it.
     """
 
     roles: dict[str, str]
@@ -47,6 +52,12 @@ class Request:
     spectra: Sequence[SpectrumSeries | None]
     conditions: Sequence[tuple[Path, Condition]]
     environment: Environment | None = None
+    before: Sequence[Step | None] = ()
+    after: Sequence[Step | None] = ()
+
+    def placed(self) -> list[tuple[Path, Step]]:
+        """Every valid step with its place in the file."""
+        return list(placed(self.steps, self.before, self.after))
 
 
 def device_for(name: str, roles: dict[str, str], profile: BenchProfile) -> str | None:
@@ -85,6 +96,12 @@ def bench_findings(request: Request, profile: BenchProfile) -> list[Finding]:
         *_image_findings(request, profile),
         *_condition_findings(request.conditions, profile),
         *_temperature_findings(request, profile),
+        *surrounding_findings(
+            request.placed(),
+            profile,
+            device_for("chamber", request.roles, profile),
+            device_for("load_cell", request.roles, profile),
+        ),
     ]
     recipe = None if request.sample is None else request.sample.simulate_as
     if recipe is not None and profile.any_simulated:
@@ -124,22 +141,33 @@ def _role_findings(roles: dict[str, str], profile: BenchProfile) -> Iterator[Fin
 
 
 def _image_findings(request: Request, profile: BenchProfile) -> Iterator[Finding]:
-    imaging = [name for name in profile.devices if profile.kind_of(name).takes_images]
     for index, asked in request.image_devices:
-        device = device_for(asked, request.roles, profile)
-        path = ("images", index, "device")
-        if device is None and asked in request.roles:
-            continue  # said of the role
-        if device is None:
-            what = f"got '{asked}', expected an imaging device of bench {profile.bench}"
-            yield Finding(path, what, name_remedy(asked, imaging))
-        elif device not in imaging:
-            what = f"got '{asked}', a {profile.devices[device].kind}, which takes no images"
-            yield Finding(path, what, name_remedy(asked, imaging))
-        elif request.image_kinds.get(index, kind := profile.devices[device].kind) != kind:
-            what = f"got a method for a {request.image_kinds[index]}, but {asked} is a {kind}"
-            remedy = f"choose a method of a {kind}, or another device"
-            yield Finding(("images", index, "settings", "method"), what, remedy)
+        kind = request.image_kinds.get(index)
+        yield from _device_findings(("images", index), asked, kind, request.roles, profile)
+    for path, step in request.placed():
+        if isinstance(step, ImageStep):
+            kind = None if step.settings is None else step.settings.device_kind
+            yield from _device_findings(path, step.device, kind, request.roles, profile)
+
+
+def _device_findings(
+    path: Path, asked: str, kind: str | None, roles: dict[str, str], profile: BenchProfile
+) -> Iterator[Finding]:
+    """Frames at a place of the file: the bench has their device, and it takes such frames."""
+    imaging = [name for name in profile.devices if profile.kind_of(name).takes_images]
+    device = device_for(asked, roles, profile)
+    if device is None and asked in roles:
+        return  # said of the role
+    if device is None:
+        what = f"got '{asked}', expected an imaging device of bench {profile.bench}"
+        yield Finding((*path, "device"), what, name_remedy(asked, imaging))
+    elif device not in imaging:
+        what = f"got '{asked}', a {profile.devices[device].kind}, which takes no images"
+        yield Finding((*path, "device"), what, name_remedy(asked, imaging))
+    elif kind not in (None, own := profile.devices[device].kind):
+        what = f"got a method for a {kind}, but {asked} is a {own}"
+        remedy = f"choose a method of a {own}, or another device"
+        yield Finding((*path, "settings", "method"), what, remedy)
 
 
 def _condition_findings(
@@ -160,14 +188,14 @@ def _capability_findings(
     request: Request, potentiostat: str, profile: BenchProfile
 ) -> Iterator[Finding]:
     driver = profile.driver_of(potentiostat)
-    for index, step in enumerate(request.steps):
+    for path, step in request.placed():
         name = getattr(step, "step", None)
-        if name is None or name in driver.steps:
+        if name is None or name in driver.steps or name not in CELL_STEPS:
             continue
         reason = driver.reason.get(name, "its driver does not have this step")
         what = f"got {name}, which {potentiostat} ({driver.name}) cannot run: {reason}"
         known = ", ".join(sorted(driver.steps))
-        yield Finding(("protocol", "method", index, "step"), what, f"it runs {known}")
+        yield Finding((*path, "step"), what, f"it runs {known}")
     if request.spectra and "impedance_spectroscopy" not in driver.steps:
         reason = driver.reason.get("impedance_spectroscopy", "its driver does not measure them")
         what = f"got spectra, which {potentiostat} ({driver.name}) cannot take: {reason}"
@@ -185,7 +213,7 @@ def _drift_findings(
 ) -> Iterator[Finding]:
     """No driver corrects the drift of a spectrum yet."""
     driver = profile.driver_of(potentiostat)
-    for path, settings in spectrum_settings(request.steps, request.spectra):
+    for path, settings in spectrum_settings(request.placed(), request.spectra):
         if settings.drift_correction:
             what = f"got true, and {potentiostat} ({driver.name}) corrects no drift"
             yield Finding((*path, "drift_correction"), what, "leave it out")

@@ -6,8 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.experiment.amplitudes import amplitude_findings, spectrum_settings
+from orchestrator.experiment.block_checks import (
+    check_findings,
+    frame_findings,
+    misplaced_findings,
+)
 from orchestrator.experiment.imaging import ImageSeries, SpectrumSeries
 from orchestrator.experiment.lowering import NeedsCapacity, step_current_ma, step_findings
+from orchestrator.experiment.placed import placed
 from orchestrator.experiment.protocol import (
     ConstantCurrent,
     ConstantVoltage,
@@ -33,6 +39,8 @@ class Parts:
         steps: The method.
         images: The image series.
         spectra: The series of spectra.
+        before: Steps before the method.
+        after: Steps after it.
     """
 
     sample: Sample | None
@@ -40,18 +48,30 @@ class Parts:
     steps: Sequence[Step | None]
     images: Sequence[ImageSeries | None]
     spectra: Sequence[SpectrumSeries | None]
+    before: Sequence[Step | None] = ()
+    after: Sequence[Step | None] = ()
+
+    def placed(self) -> list[tuple[Path, Step]]:
+        """Every valid step with its place in the file."""
+        return list(placed(self.steps, self.before, self.after))
 
 
 def consistency(parts: Parts) -> list[Finding]:
     """Everything that does not agree within the file."""
-    found = [*loop_findings(parts.steps), *_image_findings(parts.images)]
+    steps = parts.placed()
+    found = [
+        *loop_findings(parts.steps),
+        *_image_findings(parts.images),
+        *frame_findings(steps, parts.images),
+        *misplaced_findings(steps),
+    ]
     if parts.sample is not None:
-        found += step_findings(parts.steps, parts.sample)
+        found += step_findings(steps, parts.sample)
     if parts.safety is not None:
-        for index, step in enumerate(parts.steps):
-            path = ("protocol", "method", index)
+        for path, step in steps:
             found += _limit_findings(step, parts.safety, parts.sample, path)
-        spectra = spectrum_settings(parts.steps, parts.spectra)
+        found += check_findings(steps, parts.safety)
+        spectra = spectrum_settings(steps, parts.spectra)
         found += amplitude_findings(spectra, parts.safety, parts.sample)
     return found
 

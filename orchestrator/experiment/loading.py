@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from orchestrator.errors import ExperimentError
 from orchestrator.experiment.bench_checks import Request, bench_findings, conditions_of
+from orchestrator.experiment.blocks import BlockStep
 from orchestrator.experiment.campaign import Campaign, Point
 from orchestrator.experiment.checks import Parts, consistency
 from orchestrator.experiment.conditions import Condition
@@ -32,6 +33,7 @@ BENCH_VARIABLE = "OPERANDO_BENCH"
 
 Part = TypeVar("Part", bound=BaseModel)
 _STEP: TypeAdapter[Any] = TypeAdapter(AnyStep)
+_BLOCK_STEP: TypeAdapter[Any] = TypeAdapter(BlockStep)
 
 
 def load_campaign(
@@ -152,7 +154,8 @@ class _Reading:
             steps = [_step(one) for one in _items(protocol.get("method"))]
             images = [_part(ImageSeries, one) for one in _items(self.data.get("images"))]
             spectra = [_part(SpectrumSeries, one) for one in _items(self.data.get("spectra"))]
-            self.note(*consistency(Parts(sample, safety, steps, images, spectra)))
+            blocks = (_block(self.data.get("before")), _block(self.data.get("after")))
+            self.note(*consistency(Parts(sample, safety, steps, images, spectra, *blocks)))
 
     def request(self) -> Request:
         """What the file asks of a bench, as far as it is valid."""
@@ -179,6 +182,8 @@ class _Reading:
             },
             spectra=spectra,
             environment=_part(Environment, self.data.get("environment")),
+            before=_block(self.data.get("before")),
+            after=_block(self.data.get("after")),
             conditions=conditions_of(
                 stop_when,
                 [
@@ -310,9 +315,13 @@ def _limits(safety: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def _step(data: Any) -> Step | None:
+def _block(data: Any) -> list[Step | None]:
+    return [_step(one, _BLOCK_STEP) for one in _items(data)]
+
+
+def _step(data: Any, adapter: TypeAdapter[Any] = _STEP) -> Step | None:
     try:
-        step = _STEP.validate_python(data)
+        step = adapter.validate_python(data)
     except ValidationError:
         return None
     return step if isinstance(step, Step) else None

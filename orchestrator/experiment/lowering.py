@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import aurora_unicycler as unicycler
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.experiment.protocol import (
+    STEPS,
     ConstantCurrent,
     ConstantVoltage,
     Impedance,
     ImpedanceSpectroscopy,
     Protocol,
+    StackPressureStep,
     Step,
+    TemperatureStep,
 )
 from orchestrator.experiment.sample import Sample
-from orchestrator.inputs.problems import Finding, described
+from orchestrator.inputs.problems import Finding, Path, described
 
 _TARGETS: dict[str, type[unicycler.Step]] = {
     "tag": unicycler.Tag,
@@ -71,7 +74,10 @@ def lower_step(step: Step, sample: Sample) -> unicycler.Step:
         NeedsCapacity: It uses a C-rate and the sample has no capacity.
         pydantic.ValidationError: aurora-unicycler refuses the step.
     """
-    keys = step.model_dump(exclude_none=True)
+    if isinstance(step, TemperatureStep | StackPressureStep):
+        # what the cell does meanwhile, at the longest
+        return unicycler.OpenCircuitVoltage(id=step.id, until_time_s=step.longest_s)
+    keys = step.model_dump(exclude_none=True, exclude={"on_failure", "on_pause"})
     if isinstance(step, ConstantCurrent):
         _drop(keys, "current_mA_per_cm2", "rate_C")
         keys["current_mA"] = step_current_ma(step, sample)
@@ -110,7 +116,11 @@ def _drop(keys: dict[str, Any], *names: str) -> None:
 
 
 def lower(protocol: Protocol, sample: Sample) -> unicycler.CyclingProtocol:
-    """The whole protocol as aurora-unicycler's, for the plans and for its exports."""
+    """The whole protocol as aurora-unicycler's, for its exports and for estimates.
+
+    A step of the surroundings becomes the rest at open circuit that it is for the cell, as long
+    as its deadline.
+    """
     return unicycler.CyclingProtocol(
         sample={"name": sample.name, "capacity_mAh": sample.capacity_mAh},
         record=protocol.record.model_dump(),
@@ -119,13 +129,12 @@ def lower(protocol: Protocol, sample: Sample) -> unicycler.CyclingProtocol:
     )
 
 
-def step_findings(steps: Sequence[Step | None], sample: Sample) -> list[Finding]:
-    """What keeps steps from being lowered, at their place in the method."""
+def step_findings(steps: Iterable[tuple[Path, Step]], sample: Sample) -> list[Finding]:
+    """What keeps steps from being lowered, at their place in the file."""
     found = []
-    for index, step in enumerate(steps):
-        path = ("protocol", "method", index)
+    for path, step in steps:
         try:
-            if step is not None:
+            if getattr(step, "step", None) in STEPS:
                 lower_step(step, sample)
         except NeedsCapacity:
             what = "got a C-rate, expected sample.capacity_mAh to go with it"
@@ -156,7 +165,7 @@ def _said(one: Any) -> str:
     return str(one["msg"]).removeprefix("Value error, ")
 
 
-def _from_unicycler(path: tuple[str | int, ...], one: Any, step: BaseModel | None) -> Finding:
+def _from_unicycler(path: Path, one: Any, step: BaseModel | None) -> Finding:
     """One of aurora-unicycler's errors at the key of ours that it speaks of."""
     keys = type(step).model_fields if step is not None else {}
     own = tuple(part for part in one["loc"] if part in keys)

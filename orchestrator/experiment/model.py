@@ -15,6 +15,8 @@ from orchestrator.experiment.bench_checks import (
     device_for,
     known_roles,
 )
+from orchestrator.experiment.binding import bound_steps
+from orchestrator.experiment.blocks import BlockStep
 from orchestrator.experiment.checks import Parts, consistency
 from orchestrator.experiment.conditions import Condition
 from orchestrator.experiment.imaging import ImageSeries, SpectrumSeries
@@ -47,6 +49,8 @@ class Experiment(StrictModel):
         images: Images taken meanwhile.
         spectra: Impedance spectra taken meanwhile.
         environment: What surrounds the cell.
+        before: Steps before anything passes a current.
+        after: Steps after the protocol has ended by itself, by a condition or by a limit.
         stop_when: Conditions that end the experiment.
         md: Metadata of its author, for the start document.
     """
@@ -61,6 +65,8 @@ class Experiment(StrictModel):
     images: tuple[ImageSeries, ...] = ()
     spectra: tuple[SpectrumSeries, ...] = ()
     environment: Environment = Environment()
+    before: tuple[BlockStep, ...] = ()
+    after: tuple[BlockStep, ...] = ()
     stop_when: tuple[Condition, ...] = ()
     md: Annotated[dict[str, Any], Metadata()] = Field(default_factory=dict)
 
@@ -74,6 +80,8 @@ class Experiment(StrictModel):
                 steps=self.protocol.method,
                 images=self.images,
                 spectra=self.spectra,
+                before=self.before,
+                after=self.after,
             )
         )
         found = found or protocol_findings(self.protocol, self.sample)
@@ -110,7 +118,8 @@ class Experiment(StrictModel):
             one.model_copy(update={"device": device_for(one.device, roles, profile) or one.device})
             for one in self.images
         )
-        return self.model_copy(update={"roles": roles, "images": images})
+        bound = self.model_copy(update={"roles": roles, "images": images})
+        return bound.model_copy(update=bound_steps(bound, profile))
 
     def check(self, profile: BenchProfile) -> list[Finding]:
         """What a bench cannot do of this experiment or does not allow; empty if it can."""
@@ -124,6 +133,8 @@ class Experiment(StrictModel):
             image_kinds={i: one.settings.device_kind for i, one in enumerate(self.images)},
             spectra=self.spectra,
             environment=self.environment,
+            before=self.before,
+            after=self.after,
             conditions=conditions_of(
                 self.stop_when,
                 [

@@ -17,7 +17,7 @@ from orchestrator.experiment import Experiment, bench_of, load_experiment, read_
 from orchestrator.experiment.conditions import CONDITIONS, Condition
 from orchestrator.experiment.imaging import CELL_DURING_EXPOSURE, MOMENTS, AtMoments
 from orchestrator.experiment.lowering import lower_spectrum
-from orchestrator.experiment.protocol import STEPS, Impedance
+from orchestrator.experiment.protocol import CELL_STEPS, Impedance
 from orchestrator.experiment.rates import Rate
 from orchestrator.experiment.sample import SIMULATED_SAMPLES, SimulateAs
 from orchestrator.inputs.source import scalar
@@ -157,7 +157,7 @@ def test_every_step_lowers_to_its_namesake(experiment):
         },
         {"step": "loop", "loop_to": "a", "cycle_count": 3},
     ]
-    assert {e["step"] for e in examples} == set(STEPS)
+    assert {e["step"] for e in examples} == set(CELL_STEPS)
     lowered = steps_of(experiment, *examples)
     assert [s.step for s in lowered] == [e["step"] for e in examples]
     assert lowered[1].id == "charge"
