@@ -24,6 +24,7 @@ class EventNote(Device):
     what = Cpt(ReadbackSignal, value="", dtype="string")
     text = Cpt(ReadbackSignal, value="", dtype="string")
     value = Cpt(ReadbackSignal, value=float("nan"), precision=6)
+    origin = Cpt(ReadbackSignal, value="", dtype="string")
 
     def __init__(
         self, prefix: str = "", *, name: str = "event", clock: Clock, **kwargs: Any
@@ -32,14 +33,16 @@ class EventNote(Device):
         super().__init__(prefix, name=name, **kwargs)
         self.what.name = f"{name}_kind"  # ophyd keeps the attribute `kind` for itself
 
-    def note(self, kind: str, text: str, value: float = float("nan")) -> None:
+    def note(self, kind: str, text: str, value: float = float("nan"), *, origin: str = "") -> None:
         """Set what the next reading says.
 
         Args:
             kind: ``condition``, ``frame_missing``, ``pause``, ``note``, ...
             text: A sentence for a person.
             value: A number that belongs to it, in the unit that the text names.
+            origin: Who asked for it, and the id of the request; empty where the plan itself notes.
         """
         self.what.update(kind)
         self.text.update(text)
         self.value.update(value)
+        self.origin.update(origin)

@@ -228,6 +228,9 @@ class SpectrumSeries:
         limits: Limits at the cell where no step runs.
         number: Number of the series in its run.
 
+    Attributes:
+        limits: As given; may be tightened for later spectra.
+
     Raises:
         LimitError: The potentiostat takes no spectra, or not these.
     """
@@ -241,7 +244,7 @@ class SpectrumSeries:
         self._potentiostat, self.collects = potentiostat, potentiostat.eis
         self.clock = potentiostat.clock
         self.name = f"{self.collects.name}_{number}" if number else self.collects.name
-        self._sweep, self._limits, self._number = sweep, limits, number
+        self._sweep, self.limits, self._number = sweep, limits, number
         self._request: SpectrumRequest | None = None
         self._done: Status | None = None
         common = {"clock": self.clock}
@@ -260,7 +263,7 @@ class SpectrumSeries:
             return self._done
         self.new_frame.update(0)
         self._done = Status(obj=self, timeout=None)
-        self._request = SpectrumRequest(self._sweep, self._limits, self._number, self._ended)
+        self._request = SpectrumRequest(self._sweep, self.limits, self._number, self._ended)
         self.collects.ask(self._request)
         return self._done
 

@@ -10,16 +10,16 @@ from ophyd import Component as Cpt
 from ophyd import Device, Kind
 from ophyd.status import Status
 
+from devices.cell_amending import AmendableRunner
 from devices.cell_face import Phase, ended_with_fault
 from devices.cell_limits import check_sweep, check_within
 from devices.cell_records import COLUMNS, CellLog, Records
-from devices.cell_runner import CellRunner
 from devices.clock import Clock
 from devices.errors import DeviceError, InstrumentFault
 from devices.impedance import ImpedanceSpectra
 from devices.roles import CellLimits, PotentiostatBackend, Sweep, Worker
 from devices.signals import ReadbackSignal
-from devices.technique import Technique
+from devices.technique import Amendment, Technique, charge_of
 
 
 class Potentiostat(Device):
@@ -90,7 +90,7 @@ class Potentiostat(Device):
             worker=worker,
             resource=resource,
         )
-        self._runner = CellRunner(self, clock, backend, self._log, self.eis)
+        self._runner = AmendableRunner(self, clock, backend, self._log, self.eis)
         self._runner.poll_period_s = poll_period_s
         self._done = _finished(self)
         self.poll_period_s.update(poll_period_s)
@@ -130,6 +130,20 @@ class Potentiostat(Device):
         return self._runner.failure
 
     @property
+    def least_period_s(self) -> float:
+        """Shortest time between records that the instrument can do, s."""
+        return self._backend.capabilities().min_period_s
+
+    def left_of_step(self) -> tuple[float, float]:
+        """What is left of the running step at this moment, in time only: s and mAh.
+
+        Zero where none runs; NaN mAh where the charge depends on the cell, or the step has no end
+        in time.
+        """
+        left = self._runner.left
+        return (0.0, 0.0) if left is None else (left.duration_s, charge_of(left))
+
+    @property
     def closure_error(self) -> float | None:
         """Net charge of the records less that of the instrument's own counter, of the throughput.
 
@@ -159,13 +173,20 @@ class Potentiostat(Device):
         unstaged: list[object] = super().unstage()
         return unstaged
 
-    def prepare(self, technique: Technique) -> Status:
-        """Check and program a step; nothing is energised.
+    def prepare(self, technique: Technique | Amendment) -> Status:
+        """Check and program a step; nothing is energised. Or change the one that runs.
+
+        Args:
+            technique: The step; or an amendment of the running one, which then goes on with what
+                is left of it: an instant of open circuit, no charge twice. Its status is done
+                when it goes on, or the amendment says why it was refused.
 
         Raises:
             LimitError: The step or its limits lie outside what the bench allows.
             InstrumentFault: Another step runs, or a spectrum is being taken.
         """
+        if isinstance(technique, Amendment):
+            return self._amend(technique)
         if self._runner.phase in (Phase.RUNNING, Phase.PAUSED):
             if technique is self._runner.technique:
                 return _finished(self)
@@ -179,6 +200,14 @@ class Potentiostat(Device):
         self.step_index.update(technique.step_index)
         self.cycle.update(technique.cycle)
         return _finished(self)
+
+    def _amend(self, amendment: Amendment) -> Status:
+        if amendment.technique is self._runner.technique:
+            return _finished(self)  # asked again
+        check_within(amendment.technique.limits, self._limits, who=self.name)
+        status = Status(obj=self, timeout=None)
+        self._runner.amend(amendment, status.set_finished)
+        return status
 
     def kickoff(self) -> Status:
         """Energise the cell and run the prepared step; asked again, does nothing."""

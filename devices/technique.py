@@ -6,6 +6,8 @@ does to its rest, and lowers it to the one finite program an instrument runs by 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -119,6 +121,40 @@ class Technique:
                 f"{what} {value:g} {unit} is outside the limits {low:g} to {high:g} {unit}",
                 remedy="change the step, or the protocol's safety block if the cell allows it",
             )
+
+
+@dataclass(eq=False)
+class Amendment:
+    """The running step with other ends, limits or time between records.
+
+    Attributes:
+        technique: What it becomes; the same quantity at the same setpoint.
+        of: The step that must still run; otherwise nothing is changed.
+        refused: Why the instrument goes on with the former one; empty where it does not.
+    """
+
+    technique: Technique
+    of: Technique
+    refused: str = ""
+
+    def rest(self, left: Program) -> Program | None:
+        """What is left to run of the changed step, where `left` is left of the former one."""
+        passed_s = self.of.program().duration_s - left.duration_s
+        return remainder(self.technique.program(), passed_s)
+
+    def refuse(self, reason: str, told: Callable[[], None]) -> None:
+        """It does not hold; tell who waits for it."""
+        self.refused = reason
+        told()
+
+
+def charge_of(program: Program) -> float:
+    """Charge that a program moves if it runs to its end in time, mAh; NaN where nobody knows."""
+    if program.mode == "rest":
+        return 0.0
+    if program.mode != "current" or program.duration_s > _LONGEST_STEP_S / 2:
+        return math.nan
+    return program.setpoint * program.duration_s / 3600.0
 
 
 def sweep_of(step: ImpedanceSpectroscopy) -> Sweep:

@@ -22,6 +22,7 @@ from event_model import DocumentNames
 
 from devices.clock import Clock, Owner
 from orchestrator.pages import PageComposer
+from plans.control import Control
 
 log = logging.getLogger(__name__)
 
@@ -78,9 +79,13 @@ class Engine(RunEngine):
     Attributes:
         attended: A person is at the prompt: SIGINT pauses. Otherwise it aborts.
         signalled: Number of the last signal that ended or paused a run, 0 if none did.
+        control: Where people's requests to the running plan come in.
         unsafe: Names of devices that could not be switched off, with the reason.
         before_run: Called before a plan begins or goes on; what it raises keeps it from that.
     """
+
+    HAS_CONTROL = True
+    """A plan may ask for the engine's `control` with a message of that name."""
 
     def __init__(
         self,
@@ -93,6 +98,7 @@ class Engine(RunEngine):
         self.clock = clock
         self.attended = True
         self.signalled = 0
+        self.control = Control()
         self._abort_wanted = ""
         self.unsafe: dict[str, str] = {}
         self.before_run: Callable[[], None] | None = None
@@ -110,6 +116,7 @@ class Engine(RunEngine):
         )
         self.record_interruptions = True
         self.pause_msg = _PAUSED
+        self.register_command("control", self._give_control)
         registry: dict[str, Any] = self._command_registry
         for name, command in list(registry.items()):
             if name not in _MAY_BE_INTERRUPTED:
@@ -243,6 +250,11 @@ class Engine(RunEngine):
         self._reason = self._reason or "stopped"
         return await super()._stop_coro()
 
+    async def _give_control(self, msg: Any) -> Control:
+        """The message ``control``: a plan asks where requests to it come in."""
+        del msg
+        return self.control
+
     def interrupt(self, *, abort: bool, reason: str) -> None:
         """Ask for a pause or an abort from a signal handler or another thread; never blocks."""
 
@@ -272,9 +284,12 @@ class Engine(RunEngine):
         if self.before_run is not None:
             self.before_run()
         self._abort_wanted = ""
+        self.control.goes_on()
         try:
             return go(*args, **kwargs)
         except RunEngineInterrupted:
+            if str(self._state) == "paused":
+                self.control.rested()
             if self._abort_wanted and str(self._state) == "paused":
                 self.abort(self._abort_wanted)
             raise

@@ -22,10 +22,10 @@ def check_attempt(progress: Progress, position: Position) -> Attempt:
         del continues
         pstat = progress.cycling.potentiostat
         ended = yield from start(progress, rest_of(progress, position, step.duration_s))
-        while not is_done(ended):
+        while not (is_done(ended) or progress.leaves_step):
             yield from progress.serve(ended)
         outcome = yield from outcome_of(progress, position)
-        if outcome != Outcome():
+        if outcome != Outcome() or progress.requests.stopped:
             return outcome
         low_v, high_v = step.min_voltage_v, step.max_voltage_v
         volts = yield from bps.rd(pstat.voltage_v, default_value=0.5 * (low_v + high_v))
@@ -53,6 +53,9 @@ def frame_attempt(progress: Progress, position: Position) -> Attempt:
             while track.running:
                 yield from progress.serve(*track.waits_for())
                 yield from track.serve(progress.now_s)
+                if progress.requests.stopped:
+                    yield from track.drop()
+                    return Outcome()
             missing = yield from _missing(progress, step)
             if missing is not None:
                 return Outcome(error=missing)

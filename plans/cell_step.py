@@ -39,7 +39,7 @@ def cell_attempt(progress: Progress, position: Position) -> Attempt:
     def attempt(continues: bool) -> MsgGenerator[Outcome]:  # noqa: FBT001 - the only thing to say
         technique = technique_of(progress, position)
         ended = yield from start(progress, replace(technique, continues=continues))
-        while not is_done(ended) and progress.met() is None:
+        while not (is_done(ended) or progress.leaves_step):
             yield from progress.serve(ended)
         outcome = yield from outcome_of(progress, position)
         if isinstance(position.step, ImpedanceSpectroscopy) and outcome == Outcome():
@@ -79,6 +79,7 @@ def start(progress: Progress, technique: Technique) -> MsgGenerator[Status | Non
     # thousands of steps.
     yield Msg("prepare", pstat, technique, group="prepare")
     yield Msg("kickoff", pstat, group="kickoff")
+    progress.present = technique
     ended: Status | None = yield Msg("complete", pstat, group="complete")
     return ended
 

@@ -14,7 +14,8 @@ from devices.attempt import Attempt
 from devices.chamber import TemperatureChamber
 from devices.event import EventNote
 from devices.load_cell import LoadCell
-from plans.stubs import is_done, note, wait_any
+from plans.control import Meanwhile, waiting_for
+from plans.stubs import is_done, note
 
 ENVIRONMENT = "environment"
 """Stream of the chamber's and the load cell's readings."""
@@ -58,7 +59,10 @@ class Surveillance:
 
     Attributes:
         environment: As given.
+        meanwhile: Deals with what people ask while the temperature is waited for.
     """
+
+    meanwhile: Meanwhile | None = None
 
     def __init__(self, environment: Environment, event: EventNote) -> None:
         self.environment, self._event = environment, event
@@ -121,7 +125,9 @@ class Surveillance:
             now_s = float(chamber.clock.time())
             yield from self.serve(now_s)
             self.hasten(now_s)
-            yield from wait_any([status], self.due_in_s(now_s))
+            yield from waiting_for(status, self.due_in_s(now_s), self.meanwhile)
+            if self.meanwhile is not None and self.meanwhile.leaves_step:
+                return  # the run ends, nothing was energised
         yield from bps.wait(chamber.name)  # raises here if it failed: nothing is energised after
         reached = yield from bps.rd(chamber.temperature_celsius, default_value=0.0)
         text = f"{chamber.name}: settled at {reached:.1f} C"

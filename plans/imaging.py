@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import bluesky.plan_stubs as bps
@@ -18,9 +18,11 @@ from ophyd.status import Status
 from devices.attempt import Attempt
 from devices.event import EventNote
 from devices.potentiostat import Potentiostat
+from devices.roles import CellLimits
 from plans.conditions import Condition
+from plans.control import Meanwhile, waiting_for
 from plans.criteria import column
-from plans.stubs import is_done, note, wait_any
+from plans.stubs import is_done, note
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +75,14 @@ class Track:
         event: Where missing frames are noted.
         attempt: Takes the frames of the device; shared by the tracks of one device, of which one
             takes a frame at a time. None: a new one.
+
+    Attributes:
+        held: No frame is begun, because the run is ending.
+        wanted: A frame is to be taken as soon as the device is free.
+        meanwhile: Deals with what people ask while a frame is waited for.
     """
+
+    meanwhile: Meanwhile | None = None
 
     def __init__(
         self,
@@ -94,6 +103,37 @@ class Track:
         self._next_s: float | None = None
         self._next_mah = 0.0
         self._watch = capture.on
+        self.held = self.wanted = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether the device takes a frame now."""
+        return self._attempt.taker is not None
+
+    def want(self) -> None:
+        """Take a frame as soon as the device is free, even if too many have failed before."""
+        self.wanted = True
+        self._failures = min(self._failures, _GIVE_UP_AFTER - 1)
+
+    def change_period(self, every_s: float, now_s: float) -> None:
+        """Take frames each so many seconds from the last one that was due."""
+        former_s, self.capture = self.capture.every_s, replace(self.capture, every_s=every_s)
+        if self._next_s is not None and former_s is not None:
+            self._next_s = max(now_s, self._next_s - former_s + every_s)
+
+    def tighten(self, limits: CellLimits) -> None:
+        """Take later spectra within these limits; images have none."""
+        if self._collects is not None:
+            self.device.limits = limits
+
+    def drop(self) -> MsgGenerator[None]:
+        """Give up the frame that is being taken, if one is."""
+        if self.running:
+            yield from bps.stop(self.device)
+            self.running, self._attempt.taker = False, None
+            yield from note(
+                self._event, "frame_dropped", f"{self.device.name}: dropped, the protocol ended"
+            )
 
     @property
     def given_up(self) -> bool:
@@ -111,7 +151,7 @@ class Track:
 
     def moment(self, moment: Moment) -> MsgGenerator[None]:
         """Take a frame if this moment of the protocol asks for one."""
-        if moment in self.capture.at:
+        if moment in self.capture.at and not self.held:
             yield from self._trigger()
 
     def take(self) -> MsgGenerator[None]:
@@ -139,7 +179,9 @@ class Track:
 
     def due_in_s(self, now_s: float) -> float:
         """Time to the next frame, s; infinite where none can be due before something happens."""
-        if self.running or self.given_up:
+        if self.wanted and not self.busy and not self.held:
+            return 0.0
+        if self.running or self.given_up or self.held:
             return float("inf")  # the end of the running frame is waited for, not the clock
         if self.capture.back_to_back:
             return 0.0
@@ -154,16 +196,12 @@ class Track:
         """
         if self._watch is not None:
             yield from bps.stop(self._watch)
-        if self.running and cut_short:
-            yield from bps.stop(self.device)
-            self.running, self._attempt.taker = False, None
-            yield from note(
-                self._event, "frame_dropped", f"{self.device.name}: dropped, the protocol ended"
-            )
+        if cut_short:
+            yield from self.drop()
         if self.running:
             yield from self._wait()
         wants_last = "end" in self.capture.at or (self.capture.back_to_back and cut_short)
-        if wants_last and not self.given_up:
+        if wants_last and not self.given_up and not self.held:
             yield from self._trigger()
             yield from self._wait()
 
@@ -183,14 +221,16 @@ class Track:
     def _met(self) -> MsgGenerator[None]:
         """What was awaited has happened: a frame, and for a charge the next multiple."""
         self.awaited = None
-        if not self.given_up:
+        if not self.given_up and not self.held:
             yield from self._trigger()
         if self.capture.every_mah:
             self._watch_next_charge()
             yield from self._arm()
 
     def _is_due(self, now_s: float) -> bool:
-        if self.running or self.given_up:
+        if self.wanted and not self.held:
+            return not self.busy
+        if self.running or self.given_up or self.held:
             return False
         if self.capture.back_to_back:
             return self._attempt.taker is None
@@ -206,7 +246,7 @@ class Track:
                 self._event, "frame_skipped", f"{self.device.name}: still busy with a frame"
             )
             return
-        self._attempt.taker = self
+        self._attempt.taker, self.wanted = self, False
         self.status = yield from bps.trigger(self._attempt, group=self._attempt.name)
         self.running = True
 
@@ -219,7 +259,9 @@ class Track:
             if left_s <= 0:
                 yield from bps.stop(self.device)
                 break
-            yield from wait_any([self.status], left_s)
+            yield from waiting_for(self.status, left_s, self.meanwhile)
+            if not self.running:
+                return  # dropped meanwhile
         yield from self._store()
 
     def _store(self) -> MsgGenerator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import bluesky.plan_stubs as bps
@@ -13,11 +13,15 @@ from ophyd.status import Status
 
 from devices.attempt import Attempt
 from devices.event import EventNote
+from devices.technique import Technique
 from devices.timer import Timer
 from plans.conditions import Condition
+from plans.control import Control
 from plans.cycling import Cycling
 from plans.environment import Environment, Surveillance
 from plans.imaging import SPECTRA, Capture, Moment, Track
+from plans.schedule import Position
+from plans.serving import Serving
 from plans.stubs import is_done, note, wait_any
 
 ECHEM = "echem"
@@ -29,11 +33,15 @@ class Progress:
     """What one run of the stub keeps.
 
     Attributes:
-        cycling: What is done to the cell.
+        cycling: What is done to the cell from now on; requests may change it.
         conditions: End the protocol when met.
         tracks: Images and spectra beside the running part, one for each series.
         event: Notes what happens.
         surveillance: Readings of what surrounds the cell.
+        control: Where people's requests come in.
+        requests: Deals with them.
+        position: The step that runs; None between steps.
+        present: What the potentiostat runs for it; None where it runs nothing.
         watched: Statuses of the conditions.
         flush_at_s: When records become a page at the latest, Unix s.
         series: All series of images and spectra; they begin with the protocol.
@@ -45,10 +53,18 @@ class Progress:
     tracks: list[Track]
     event: EventNote
     surveillance: Surveillance
+    control: Control = field(default_factory=Control)
+    position: Position | None = None
+    present: Technique | None = None
     watched: list[Status | None] = field(default_factory=list)
     flush_at_s: float = 0.0
     series: list[Track] = field(default_factory=list)
     attempts: dict[int, Attempt] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.cycling = replace(self.cycling, method=list(self.cycling.method))
+        self.requests = Serving(self.control, self)
+        self.surveillance.meanwhile = self.requests
 
     @classmethod
     def of(
@@ -57,11 +73,12 @@ class Progress:
         captures: Sequence[Capture],
         conditions: Sequence[Condition],
         environment: Environment | None,
+        control: Control,
     ) -> Progress:
         """Of a run that begins."""
         event = EventNote(clock=cycling.potentiostat.clock)
         surveillance = Surveillance(environment or Environment(), event)
-        progress = cls(cycling, conditions, [], event, surveillance)
+        progress = cls(cycling, conditions, [], event, surveillance, control)
         progress.series = [progress.track(capture) for capture in captures]
         return progress
 
@@ -72,7 +89,9 @@ class Progress:
     def track(self, capture: Capture) -> Track:
         """Takes the frames of a capture."""
         attempt = self.attempt(capture.device)
-        return Track(capture, self.cycling.potentiostat, self.event, attempt)
+        track = Track(capture, self.cycling.potentiostat, self.event, attempt)
+        track.meanwhile = self.requests
+        return track
 
     @property
     def now_s(self) -> float:
@@ -89,6 +108,11 @@ class Progress:
         """The condition that was met first, if any."""
         met = [c for c in self.conditions if c.met is not None]
         return min(met, key=lambda c: c.met.t_s if c.met else 0.0, default=None)
+
+    @property
+    def leaves_step(self) -> bool:
+        """Whether the step is to be left now: a condition is met, or a person wants it."""
+        return self.met() is not None or self.requests.leaves_step
 
     # --- pieces of the plan ---------------------------------------------------------------------
 
@@ -107,6 +131,7 @@ class Progress:
             self.watched.append(status)
         self.flush_at_s = self.now_s + self.cycling.journal_every_s
         self.tracks = self.series
+        self.requests.steps_begin()
         for track in self.tracks:
             yield from track.begin(self.now_s)
 
@@ -123,18 +148,21 @@ class Progress:
             self.cycling.journal_every_s,
         )
         frames = [status for track in self.tracks for status in track.waits_for()]
-        yield from wait_any([*awaited, *frames, *self.watched], max(wait_s, 0.0))
+        asked = self.requests.arrival()
+        yield from wait_any([*awaited, *frames, *self.watched, asked], max(wait_s, 0.0))
+        yield from self.requests.serve()
         if self.now_s >= self.flush_at_s:
             yield from self.collect()
         yield from self.surveillance.serve(self.now_s)
         for track in self.tracks:
             yield from track.serve(self.now_s)
+        yield from self.requests.end_after_frame()
 
     def spend(self, seconds: float) -> MsgGenerator[None]:
-        """Let time pass, s, with everything beside served, or until a condition is met."""
+        """Let time pass, s, with everything beside served, or until the step is to be left."""
         timer = Timer(self.cycling.potentiostat.clock)
         passed = yield Msg("set", timer, seconds, group=timer.name)
-        while not is_done(passed) and self.met() is None:
+        while not (is_done(passed) or self.leaves_step):
             yield from self.serve(passed)
 
     def collect(self) -> MsgGenerator[None]:
@@ -174,6 +202,17 @@ class Progress:
         for condition in self.conditions:
             yield from bps.stop(condition)
         yield from self.collect()
+        self.step_left()
+        self.requests.steps_over()
+
+    def step_begins(self, position: Position) -> None:
+        """A step begins."""
+        self.position = position
+
+    def step_left(self) -> None:
+        """No step runs any more."""
+        self.position = self.present = None
+        self.requests.skipping = False
 
     def finish(self, *, cut_short: bool) -> MsgGenerator[None]:
         """The protocol has ended and the cell is off: frames that run first, then the last ones.

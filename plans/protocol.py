@@ -8,11 +8,13 @@ import bluesky.preprocessors as bpp
 from bluesky.utils import MsgGenerator
 
 from plans.conditions import Condition
+from plans.control import engine_control
 from plans.cycling import Cycling, StepPolicy
 from plans.environment import Environment
 from plans.imaging import Capture
 from plans.progress import ECHEM, Progress
 from plans.schedule import Position, block, walk
+from plans.serving import STOPPED
 from plans.step_run import run_step
 from plans.steps import FrameStep, Surround, described
 from plans.stubs import note
@@ -34,9 +36,10 @@ def run_protocol(
     `before` is run. Then steps, frames and conditions are waited for together; records become
     pages of the stream ``echem`` at most `journal_every_s` apart, each frame an event of its
     device's stream, each spectrum rows of the stream ``eis``. When the protocol has ended by
-    itself, by a condition or by a limit, the block `after` follows; after a failure or an abort
-    it does not. On every way out the cell is off and its last records are in the stream. May be
-    paused at any message: nothing is repeated, since the caller runs it with ``rewindable`` False.
+    itself, by a condition or by a limit, the block `after` follows; after a failure, an abort or
+    a request to stop at once it does not. On every way out the cell is off and its last records
+    are in the stream. May be paused at any message: nothing is repeated, since the caller runs it
+    with ``rewindable`` False.
 
     Args:
         cycling: What is done to the cell.
@@ -46,15 +49,26 @@ def run_protocol(
             ``environment``.
 
     Returns:
-        The stop reason: ``completed``, ``limit``, or the name of the condition that was met.
+        The stop reason: ``completed``, ``limit``, ``stopped`` by a person's request (see
+        `plans.control`), or the name of the condition that was met.
     """
-    progress = Progress.of(cycling, captures, conditions, environment)
-    before, after = _blocks(cycling, progress.surveillance.environment)
+    control = yield from engine_control()
+    progress = Progress.of(cycling, captures, conditions, environment, control)
+    with control.serving():
+        reason = yield from bpp.finalize_wrapper(_run(progress), progress.requests.drain())
+    return str(reason)
+
+
+def _run(progress: Progress) -> MsgGenerator[str]:
+    """Everything in its order; returns the stop reason."""
+    requests = progress.requests
+    before, after = _blocks(progress.cycling, progress.surveillance.environment)
     yield from progress.declare()
     yield from progress.surveillance.prepare()
     reason = yield from bpp.finalize_wrapper(_driven(progress, before), progress.leave_off())
-    yield from progress.finish(cut_short=reason not in ("completed", "limit"))
-    if after:
+    orderly = reason in ("completed", "limit") or (reason == STOPPED and not requests.cut_short)
+    yield from progress.finish(cut_short=not orderly)
+    if after and not requests.cut_short:
         yield from bpp.finalize_wrapper(_afterwards(progress, after), progress.leave_off())
     yield from progress.surveillance.record()
     return str(reason)
@@ -96,6 +110,8 @@ def _afterwards(progress: Progress, after: Sequence[Position]) -> MsgGenerator[N
             continue
         yield from _note_step(progress, position)
         outside |= (yield from run_step(progress, position)) is not None
+        if progress.requests.stopped:
+            return
 
 
 def _note_step(progress: Progress, position: Position) -> MsgGenerator[None]:
@@ -110,12 +126,16 @@ def _run_steps(progress: Progress) -> MsgGenerator[str]:
     for position in walk(progress.cycling.method):
         if former is not None and position.cycle != former.cycle:
             yield from progress.moment("cycle_end")
+            if progress.requests.ends_after("cycle"):
+                return STOPPED
         yield from progress.moment("step_start")
         yield from progress.settle()
         reason = yield from run_step(progress, position)
         if reason is not None:
             return reason
         yield from progress.moment("step_end")
+        if progress.requests.ends_after("step"):
+            return STOPPED
         former = position
     yield from progress.moment("cycle_end")
     yield from progress.settle()

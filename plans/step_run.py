@@ -14,6 +14,7 @@ from plans.cell_step import Attempt, Outcome, cell_attempt, outcome_of
 from plans.cycling import StepPolicy
 from plans.progress import Progress
 from plans.schedule import Position
+from plans.serving import STOPPED
 from plans.steps import FrameStep, OwnStep, Surround, VoltageCheck
 from plans.stubs import note
 from plans.surround_step import surround_attempt
@@ -30,11 +31,23 @@ def run_step(progress: Progress, position: Position) -> MsgGenerator[str | None]
     """
     if progress.met() is not None:  # while the cell was at rest between steps
         return (yield from progress.note_condition())
-    policy = progress.cycling.policy(position.step_index)
+    progress.step_begins(position)
+    outcome = yield from _attempted(progress, position)
+    progress.step_left()
+    return STOPPED if progress.requests.stopped else outcome.reason
+
+
+def _attempted(progress: Progress, position: Position) -> MsgGenerator[Outcome]:
+    """Try a step as often as its policy says; what came of it."""
+    policy, requests = progress.cycling.policy(position.step_index), progress.requests
+    if requests.stopped:  # while the cell was at rest between steps
+        return Outcome()
     attempt = attempts(progress, position)
     outcome = yield from attempt(False)  # noqa: FBT003 - see Attempt
     for number in range(1, policy.retries + 1):
         if outcome.error is None or isinstance(outcome.error, NEVER_AN_ANSWER):
+            break
+        if requests.leaves_step:
             break
         how = f"tried again, {number} of {policy.retries}, in {policy.wait_s:g} s"
         yield from _note(progress, position, outcome.error, how)
@@ -42,7 +55,7 @@ def run_step(progress: Progress, position: Position) -> MsgGenerator[str | None]
         outcome = yield from _again(progress, position, attempt)
     if outcome.error is not None:
         outcome = yield from _give_up(progress, position, policy, outcome.error)
-    return outcome.reason
+    return outcome
 
 
 def attempts(progress: Progress, position: Position) -> Attempt:

@@ -54,9 +54,11 @@ def _first_of(statuses: list[Status], timeout_s: float) -> Callable[[], Coroutin
     return first
 
 
-def note(event: EventNote, kind: str, text: str, value: float = float("nan")) -> MsgGenerator[None]:
+def note(
+    event: EventNote, kind: str, text: str, value: float = float("nan"), *, origin: str = ""
+) -> MsgGenerator[None]:
     """Record that something happened, in the stream ``events``."""
-    event.note(kind, text, value)
+    event.note(kind, text, value, origin=origin)
     yield from bps.create(name="events")
     yield from bps.read(event)
     yield from bps.save()

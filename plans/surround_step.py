@@ -52,7 +52,7 @@ def surround_attempt(progress: Progress, position: Position) -> Attempt:
             ended = yield from start(
                 progress, rest_of(progress, position, step.longest_s + _LONGER_S)
             )
-            while not (is_done(ended) or is_done(status)) and progress.met() is None:
+            while not (is_done(ended) or is_done(status) or progress.leaves_step):
                 progress.surveillance.hasten(progress.now_s)
                 yield from progress.serve(ended, status)
             yield from bps.trigger(StepEnd(progress.cycling.potentiostat), wait=True)
