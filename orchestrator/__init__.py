@@ -12,15 +12,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orchestrator.bench import Bench, open_bench
     from orchestrator.experiment.loading import load_experiment
+    from orchestrator.rehearsal import Rehearsal, rehearse
     from orchestrator.running import RunResult, run_experiment
 
-__all__ = ["Bench", "RunResult", "load_experiment", "open_bench", "run_experiment"]
+__all__ = [
+    "Bench",
+    "Rehearsal",
+    "RunResult",
+    "load_experiment",
+    "open_bench",
+    "rehearse",
+    "run_experiment",
+]
 
 _HOMES = {
     "Bench": "orchestrator.bench",
+    "Rehearsal": "orchestrator.rehearsal",
     "RunResult": "orchestrator.running",
     "load_experiment": "orchestrator.experiment.loading",
     "open_bench": "orchestrator.bench",
+    "rehearse": "orchestrator.rehearsal",
     "run_experiment": "orchestrator.running",
 }
 

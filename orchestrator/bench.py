@@ -56,6 +56,7 @@ class Bench:
         real_time: Put a simulated bench on the system's clock.
         transport: How bytes reach simulated instruments: in this ``process``, or over ``tcp`` on
             loopback, as they reach real ones. The records are the same.
+        recorder: Records with this, made for `data`; None: as every run is recorded.
 
     Attributes:
         profile: As given.
@@ -79,9 +80,11 @@ class Bench:
         faults: Iterable[Given] = (),
         real_time: bool = False,
         transport: Transport = "process",
+        recorder: Recorder | None = None,
     ) -> None:
         self.profile, self.data, self._transport = profile, data, transport
         self.watchdog: Watch | None = None
+        self._recorder = recorder if recorder is not None else Recorder(data)
         self._open = ExitStack()
         self.time: TimeBase = time_base(self.profile, real_time=real_time)
         self._open.callback(self._close_loop)
@@ -119,7 +122,6 @@ class Bench:
                 remedy="remove them; the potentiostat's limits end a step by themselves",
             )
         self.clock = self.time.clock
-        self._recorder = Recorder(self.data)
         self.live = Live(self._recorder.live, self.clock)
         self.RE = Engine(loop=self.time.loop, clock=self.clock, record=self._record)
         self._open.callback(self._end_loop)

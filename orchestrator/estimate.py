@@ -84,6 +84,11 @@ def record_bytes(experiment: Experiment) -> int:
     return int(records * _BYTES_PER_RECORD + images * _BYTES_PER_VOXEL)
 
 
+def needed_bytes(experiments: Iterable[Experiment]) -> int:
+    """Free space that runs insist on: one and a half times the estimate, and a reserve, bytes."""
+    return int(_MARGIN * sum(map(record_bytes, experiments))) + _LEAST_FREE_BYTES
+
+
 def check_disk(experiment: Experiment | Iterable[Experiment], root: Path) -> None:
     """Refuse to begin where the records would not fit.
 
@@ -95,7 +100,7 @@ def check_disk(experiment: Experiment | Iterable[Experiment], root: Path) -> Non
         RecordError: Less is free than one and a half times the estimate.
     """
     together = [experiment] if isinstance(experiment, Experiment) else experiment
-    needed = int(_MARGIN * sum(map(record_bytes, together))) + _LEAST_FREE_BYTES
+    needed = needed_bytes(together)
     folder = root.resolve()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free

@@ -83,7 +83,7 @@ def carried_out(
     campaign: Mapping[str, Any] | None = None,
 ) -> RunResult:
     """One run on an open bench, with the progress line and the question at a pause."""
-    for text in experiment.warnings():
+    for text in experiment.warnings(bench.profile):
         out.line(f"warning: {text}")
     attended = sys.stdin.isatty()
     bench.RE.attended = attended

@@ -16,7 +16,7 @@ from orchestrator.cli.options import common_options
 from orchestrator.cli.output import Output
 
 VERBS = (
-    "demo", "run", "new", "runs", "show", "report", "recover", "upload", "off", "shell",
+    "demo", "run", "rehearse", "new", "runs", "show", "report", "recover", "upload", "off", "shell",
     "bench", "doctor", "analyse", "reproduce", "schema",
 )  # fmt: skip
 """Verbs in the order of the help page; each is the module `orchestrator.cli.<verb>`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -124,6 +124,18 @@ def bench_of(
     if profile is None:
         raise ExperimentFileError(first.problems)
     return profile
+
+
+def placed(path: str | Path, findings: Iterable[Finding], *, run: int = 0) -> list[Problem]:
+    """Findings about a file that could be read, each at its line and column.
+
+    Args:
+        path: The experiment file.
+        findings: What is said of it, in any order.
+        run: Which run of its sweep they are about, from 0.
+    """
+    read = _read(Path(path))[run]
+    return [read.source.place(finding) for finding in findings]
 
 
 class _Reading:

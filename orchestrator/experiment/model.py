@@ -8,6 +8,7 @@ import aurora_unicycler as unicycler
 from pydantic import Field, model_validator
 from pydantic_core import InitErrorDetails, ValidationError
 
+from orchestrator.experiment.advice import Advice, advice
 from orchestrator.experiment.bench_checks import (
     Request,
     bench_findings,
@@ -145,13 +146,13 @@ class Experiment(StrictModel):
         )
         return bench_findings(request, profile)
 
-    def warnings(self) -> list[str]:
-        """What is allowed and probably not meant, each with its place and what to do."""
-        return [
-            f"images.{index}.settings: {text}"
-            for index, one in enumerate(self.images)
-            for text in one.settings.warnings()
-        ]
+    def advice(self, profile: BenchProfile | None = None) -> list[Advice]:
+        """What is allowed and probably not meant, with its place; see `experiment.advice`."""
+        return advice(self, profile)
+
+    def warnings(self, profile: BenchProfile | None = None) -> list[str]:
+        """What is said of it before every run: each a sentence with its path and what to do."""
+        return [str(one) for one in self.advice(profile) if not one.minor]
 
     def to_document(self) -> dict[str, Any]:
         """The whole file, normalised and JSON-able; `Experiment.model_validate` reads it back."""

@@ -5,18 +5,33 @@ builds what answers there, around one sample, and the time in which it all happe
 into `samples.SAMPLES`, new simulated instruments into `instruments.INSTRUMENTS`.
 """
 
-from orchestrator.laboratory.samples import DEFAULT_SAMPLE, Surroundings
+from orchestrator.laboratory.instruments import INSTRUMENTS
+from orchestrator.laboratory.samples import (
+    DEFAULT_SAMPLE,
+    LINEAR_CELL,
+    MICROSCOPE_SAMPLE,
+    Surroundings,
+    sample_area_cm2,
+)
 from orchestrator.laboratory.serving import ServedLaboratory, over_tcp, serve_laboratory
-from orchestrator.laboratory.simulated import Laboratory
+from orchestrator.laboratory.simulated import Laboratory, simulated_resource
 from orchestrator.laboratory.timebase import TimeBase, time_base
+
+SIMULATED_DRIVERS = frozenset(INSTRUMENTS)
+"""Drivers to which a simulated instrument answers."""
 
 __all__ = [
     "DEFAULT_SAMPLE",
+    "LINEAR_CELL",
+    "MICROSCOPE_SAMPLE",
+    "SIMULATED_DRIVERS",
     "Laboratory",
     "ServedLaboratory",
     "Surroundings",
     "TimeBase",
     "over_tcp",
+    "sample_area_cm2",
     "serve_laboratory",
+    "simulated_resource",
     "time_base",
 ]

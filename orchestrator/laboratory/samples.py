@@ -12,6 +12,7 @@ from sim.errors import SimulationError
 from sim.samples.aged import aged
 from sim.samples.blocking_pellet import BlockingPellet
 from sim.samples.full_cell import FullCell
+from sim.samples.linear_cell import LinearCell
 from sim.samples.llzo_cell import LlzoCell
 from sim.samples.llzto_pellet import LlztoPellet
 from sim.samples.probed_pellet import ProbedPellet
@@ -26,6 +27,10 @@ MICROSCOPE_SAMPLE: Mapping[str, Any] = {
     "seed": 0,
 }
 """The same on a bench with a microscope."""
+
+
+LINEAR_CELL = "linear_cell"
+"""Model of the cell that rehearsals use where nothing is known of the sample; no file names it."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,12 @@ def make_sample(recipe: Mapping[str, Any], surroundings: Surroundings) -> Any:
     return sample
 
 
+def sample_area_cm2(recipe: Mapping[str, Any]) -> float:
+    """Electrode area of the sample that a recipe describes, cm2."""
+    bare = {key: value for key, value in recipe.items() if key not in ("prior", "probe", "faults")}
+    return float(make_sample(bare, Surroundings()).area_cm2)
+
+
 def _llzo_cell(recipe: Mapping[str, Any], surroundings: Surroundings) -> LlzoCell:
     del surroundings  # temperature and pressure do not act on this model
     return LlzoCell.from_preset(
@@ -117,11 +128,22 @@ def _full_cell(recipe: Mapping[str, Any], surroundings: Surroundings) -> FullCel
     )
 
 
+def _linear_cell(recipe: Mapping[str, Any], surroundings: Surroundings) -> LinearCell:
+    del surroundings  # nothing acts on it
+    return LinearCell(
+        float(recipe.get("emf_v") or 0.0),
+        float(recipe["resistance_ohm"]),
+        stiffness_v_per_mah=float(recipe.get("stiffness_v_per_mah") or 0.0),
+        area_cm2=float(recipe["area_cm2"]),
+    )
+
+
 SAMPLES: Mapping[str, Callable[[Mapping[str, Any], Surroundings], Any]] = {
     "llzo_cell": _llzo_cell,
     "void_interface": _void_interface,
     "llzto_pellet": _llzto_pellet,
     "llzto_blocking": _llzto_blocking,
     "full_cell": _full_cell,
+    LINEAR_CELL: _linear_cell,
 }
-"""What makes a sample, by its model; `orchestrator.experiment.sample` names the same models."""
+"""What makes a sample, by its model; `orchestrator.experiment.sample` names those of files."""

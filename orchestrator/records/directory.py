@@ -40,6 +40,11 @@ class DataDirectory:
         return self.root / "reports"
 
     @property
+    def rehearsals(self) -> Path:
+        """One directory per rehearsal, with its page; nothing in it was measured."""
+        return self.root / "rehearsals"
+
+    @property
     def live(self) -> Path:
         """State of what runs now, replaced about once a second."""
         return self.root / "live.json"

@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from devices.errors import ExplainedError
+from orchestrator import rehearse
 from orchestrator.bench import open_bench
 from orchestrator.cli.main import VERBS, _parser, exit_code
 from orchestrator.experiment.fault_kinds import FAULTS
@@ -590,12 +591,22 @@ def test_result_keys_are_as_described():
     assert listed == {one.name for one in fields(RunResult)} | {"report"}
 
 
+def test_keys_of_a_rehearsal_are_as_described(tmp_path):
+    found = rehearse(ROOT / "examples" / "quick_look.yaml", data=tmp_path).to_document()
+    table = rows(section(DOCS / "reference" / "cli.md", "rehearse"))
+    listed = {one for row in table for one in re.findall(r"`(\w+)`", row[0])}
+    assert listed == set(found) | {"page", "figure"}
+    told = {name(row[0]): row[1] for row in table}
+    row = {key for key in found["timeline"][0] if not key.startswith(("min_", "max_"))}
+    assert set(re.findall(r"`(\w+)`", told["timeline"])) == row
+
+
 def test_data_directory_is_as_described(sandbox, short_run, read_a_run):
     page = DOCS / "reference" / "data-directory.md"
     listed = [one for row in rows(page.read_text()) for one in re.findall(r"`([^`]+)`", row[0])]
     files = [one for one in listed if not one.startswith("/")]
     patterns = [re.sub(r"<\w+>", "*", one) for one in files]
-    rare = {"journals/*.bad.jsonl", "journals/*.ballast"}
+    rare = {"journals/*.bad.jsonl", "journals/*.ballast", "rehearsals/*/index.html"}
     assert not [p for p in patterns if p not in rare and not list(sandbox.data.glob(p))]
     known = {p.split("/")[0] for p in patterns}
     assert {path.name for path in sandbox.data.iterdir()} <= known

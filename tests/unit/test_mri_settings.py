@@ -113,4 +113,4 @@ def test_the_warning_is_that_of_the_experiment():
     document = copy.deepcopy(SPECTRA)
     document["images"][0]["settings"]["mas_khz"] = [14, 14]
     (text,) = Experiment.model_validate(document).warnings()
-    assert text.startswith("images.0.settings: 7Li at 14 kHz")
+    assert text.startswith("images[0].settings: 7Li at 14 kHz")

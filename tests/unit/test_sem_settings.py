@@ -129,7 +129,7 @@ def test_an_experiment_warns_with_the_place_of_the_series(tmp_path):
     path = tmp_path / "smeared.yaml"
     path.write_text(text.replace("ebic_time_constant_s: 1.0e-6", "ebic_time_constant_s: 1.0e-5"))
     (warning,) = load_experiment(path, environ={}).warnings()
-    assert warning.startswith("images.0.settings: dwell_time_s is 1 time constants")
+    assert warning.startswith("images[0].settings: dwell_time_s is 1 time constants")
     assert load_experiment(EXAMPLES / "in_situ_mri.yaml", environ={}).warnings() == []
 
 

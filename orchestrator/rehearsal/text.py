@@ -1,0 +1,208 @@
+"""A rehearsal as lines for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from orchestrator.rehearsal.findings import Margin
+from orchestrator.rehearsal.result import Rehearsal, Remark
+from orchestrator.rehearsal.timeline import HOUR_S, Row, coarser_s, timeline
+from orchestrator.rehearsal.words import clock, size, span
+
+COLUMNS = 80
+MOST_ROWS = 30
+_LABEL = 11
+_BAR = 20
+_SYMMETRIC = 0.02
+"""Relative difference of two extremes that are written as one number both ways."""
+
+
+def lines(rehearsal: Rehearsal, *, every_row: bool = False) -> list[str]:
+    """What a person reads first: how it ends, what it costs, what is wrong, hour by hour.
+
+    Args:
+        rehearsal: The result.
+        every_row: Every row of the timeline, instead of at most thirty coarser ones.
+    """
+    return [
+        *_summary(rehearsal),
+        "",
+        *_timeline(rehearsal, every_row=every_row),
+        "",
+        *_limits(rehearsal.margins),
+        *_remarks(rehearsal),
+    ]
+
+
+# --- what it comes to ---------------------------------------------------------------------------
+
+
+def _summary(one: Rehearsal) -> Iterator[str]:
+    what = "real instruments not opened" if one.addresses else "a simulated bench"
+    yield f"{one.name} on a SIMULATED twin of {one.bench} ({what})"
+    yield ""
+    yield from _entry("ends", f"{_end(one)}; all is done after {span(one.duration_s)}")
+    yield from _entry("frames", _frames(one))
+    if one.spectra:
+        yield from _entry("spectra", f"{one.spectra}")
+    yield from _entry("records", f"{one.records:,}, {size(one.record_bytes)} with all documents")
+    yield from _entry("disk", _disk(one))
+    yield from _entry("charge", _charge(one))
+    idle = "; ".join(f"{span(dead.seconds)} {dead.text}" for dead in one.dead_times)
+    yield from _entry("no current", idle or "never")
+    yield from _entry("a crash", _loss(one))
+    speed = one.duration_s / max(one.wall_s, 1e-9)
+    yield from _entry("rehearsed", f"in {one.wall_s:.1f} s, {speed:,.0f} times faster than it runs")
+
+
+def _entry(label: str, text: str) -> Iterator[str]:
+    """A labelled paragraph."""
+    pad = " " * (_LABEL + 2)
+    yield from textwrap.wrap(
+        text, COLUMNS, initial_indent=f"  {label:<{_LABEL}}", subsequent_indent=pad
+    )
+
+
+def _end(one: Rehearsal) -> str:
+    reasons = {
+        "completed": "the method has run to its end",
+        "horizon": "NOT within the rehearsal",
+        "limit": "a LIMIT ends it",
+        "failed": "a device FAILS",
+    }
+    return f"{reasons.get(one.stop_reason, one.stop_reason)} after {span(one.stopped_at_s)}"
+
+
+def _frames(one: Rehearsal) -> str:
+    if not one.frames:
+        return "none"
+    return "; ".join(
+        f"{name} {count}, {size(one.frame_bytes.get(name, 0))}, exposing "
+        f"{100 * one.exposing.get(name, 0.0):.3g} % of the time"
+        for name, count in one.frames.items()
+    )
+
+
+def _disk(one: Rehearsal) -> str:
+    return (
+        f"{size(one.bytes)} in this run; the longest one and a reserve need "
+        f"{size(one.disk.needed_bytes)}, {size(one.disk.free_bytes)} are free"
+    )
+
+
+def _charge(one: Rehearsal) -> str:
+    text = f"{one.charge_mah:+.4g} mAh net, {one.throughput_mah:.4g} mAh in both directions"
+    if one.area_cm2 > 0:
+        text += f" ({one.throughput_mah / one.area_cm2:.4g} mAh/cm2)"
+    return text
+
+
+def _loss(one: Rehearsal) -> str:
+    loss = one.loss
+    return (
+        f"loses up to {span(loss.journal_every_s)} of records, {1e3 * loss.charge_mah:.3g} uAh; "
+        f"a condition is seen up to {span(loss.poll_period_s)} late, "
+        f"{1e3 * loss.unseen_mah:.3g} uAh"
+    )
+
+
+# --- hour by hour -------------------------------------------------------------------------------
+
+
+def _timeline(one: Rehearsal, *, every_row: bool) -> Iterator[str]:
+    rows = one.timeline
+    if not every_row and len(rows) > MOST_ROWS:
+        length_s = coarser_s(one.duration_s, MOST_ROWS)
+        rows = timeline(one.course, one.resting, length_s)
+    row_s = rows[0].to_s - rows[0].from_s if rows else HOUR_S
+    names = list(one.frames)
+    taken = "/".join([*names, *(["eis"] if one.spectra else [])]) or "-"
+    yield f"  timeline, a row each {span(row_s)}; idle: no program runs on the cell"
+    head = f"  {'from':<9} {'cycles':>9}  {'current / mA':>18}  {'voltage / V':>17}"
+    yield f"{head} {'rest':>5} {'idle':>5} {taken[:7]:>7}"
+    for row in rows:
+        yield _row(row, names, row_s, spectra=bool(one.spectra))
+        yield from _events(row, one)
+
+
+def _row(row: Row, names: Sequence[str], row_s: float, *, spectra: bool) -> str:
+    length_s = max(row.to_s - row.from_s, 1e-9)
+    rest, idle = (f"{100 * part / length_s:.0f} %" for part in (row.rest_s, row.idle_s))
+    taken = "/".join(str(row.frames.get(name, 0)) for name in names)
+    if spectra:
+        taken = f"{taken}{'/' if taken else ''}{row.spectra}"
+    return (
+        f"  {clock(row.from_s, row_s):<9} {_cycles(row):>9}  "
+        f"{_between(row.min_current_ma, row.max_current_ma):>18}  "
+        f"{_between(row.min_voltage_v, row.max_voltage_v):>17} "
+        f"{rest:>5} {idle:>5} {taken[:7]:>7}"
+    ).rstrip()
+
+
+def _cycles(row: Row) -> str:
+    if not row.first_cycle:
+        return "-"
+    same = row.first_cycle == row.last_cycle
+    return f"{row.first_cycle}" if same else f"{row.first_cycle}-{row.last_cycle}"
+
+
+def _between(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return "-"
+    least = 1e-3 * max(abs(low), abs(high))
+    texts = [f"{value if abs(value) > least else 0.0:.3g}" for value in (low, high)]
+    if texts[0] == texts[1]:
+        return texts[0]
+    if high > 0.0 and abs(low + high) <= _SYMMETRIC * high:
+        return f"+-{high:.3g}"
+    return f"{texts[0]} .. {texts[1]}"
+
+
+def _events(row: Row, one: Rehearsal) -> Iterator[str]:
+    for event in one.course.events:
+        last = row is one.timeline[-1] or row.to_s >= one.duration_s
+        if row.from_s < event.time_s <= row.to_s or (last and event.time_s > row.to_s):
+            text = f"{span(event.time_s)} {event.kind}: {event.text}"
+            yield "    " + textwrap.shorten(f"> {text}", COLUMNS - 4, placeholder=" ...")
+
+
+# --- limits, violations, warnings ---------------------------------------------------------------
+
+
+def _limits(margins: Sequence[Margin]) -> Iterator[str]:
+    if not margins:
+        return
+    yield "  limits, and how much of each was used"
+    for one in margins:
+        filled = round(_BAR * min(max(one.used, 0.0), 1.0))
+        bar = f"[{'#' * filled}{'.' * (_BAR - filled)}]"
+        reached = f"{one.reached:.4g} of {one.limit:g} {one.unit}"
+        yield f"  {one.key:<17} {bar} {100 * max(one.used, 0.0):>4.0f} %  {reached}"
+    yield ""
+
+
+def _remarks(one: Rehearsal) -> Iterator[str]:
+    yield f"  violations: {len(one.violations) or 'none'}"
+    for number, remark in enumerate(one.violations, start=1):
+        yield from _remark(number, remark, "!")
+    serious = [remark for remark in one.warnings if not remark.minor]
+    minor = [remark for remark in one.warnings if remark.minor]
+    yield f"  warnings: {len(serious) or 'none'}"
+    for number, remark in enumerate(serious, start=1):
+        yield from _remark(number, remark, "")
+    if minor:
+        yield f"  remarks: {len(minor)}"
+        for number, remark in enumerate(minor, start=1):
+            yield from _remark(number, remark, "")
+
+
+def _remark(number: int, remark: Remark, mark: str) -> Iterator[str]:
+    """A remark: its place, what, and what to do."""
+    place = " ".join(one for one in (remark.place, remark.path) if one) or "the run as a whole"
+    yield f"  {mark}{number:>3}. {place}"
+    pad = " " * 7
+    yield from textwrap.wrap(remark.what, COLUMNS, initial_indent=pad, subsequent_indent=pad)
+    yield from textwrap.wrap(
+        remark.remedy, COLUMNS, initial_indent=f"{pad}-> ", subsequent_indent=f"{pad}   "
+    )
