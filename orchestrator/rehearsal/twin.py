@@ -22,6 +22,7 @@ STAND_IN_DRIVERS: Mapping[str, str] = {
     "microscope": "sem_bridge",
     "chamber": "temptronic_ats545",
     "voltmeter": "keithley_dmm6500",
+    "relay": "keithley_2750",
 }
 """What takes the place of a driver to which no simulated instrument answers, by its role."""
 
@@ -91,7 +92,12 @@ def _simulated(
         number += 1
         name = f"{stem}-{number}"
     taken.add(simulated_resource(name))
-    return {"resource": simulated_resource(name), "driver": driver, "identity": None}
+    return {
+        "resource": simulated_resource(name),
+        "driver": driver,
+        "identity": None,
+        "dead_socket_port": None,
+    }
 
 
 def _with_links(entry: Any, changed: Mapping[str, dict[str, Any]]) -> Any:

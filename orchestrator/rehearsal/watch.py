@@ -127,6 +127,7 @@ class Watch:
     _stop: dict[str, Any] = field(default_factory=dict)
     _images: set[str] = field(default_factory=set)
     _plan_name: str = ""
+    _prepared: bool = False
 
     def follow(self, bench: Bench) -> None:
         """Follow the first potentiostat of a bench; its documents come to `document`."""
@@ -190,12 +191,13 @@ class Watch:
             if self._off_s is not None:
                 self._off.append((self._off_s, time_s))
                 self._off_s = None
-            if self._open is None and cell.step_index.get() >= 0 and not cell.end_reason.get():
+            if self._prepared and self._open is None:
                 self._open = (int(cell.step_index.get()), int(cell.cycle.get()), time_s)
         elif self._off_s is None:
             self._off_s = time_s
 
     def _end(self, reason: str, time_s: float) -> None:
+        self._prepared = not reason  # a device that prepares a step forgets how the last ended
         if reason and self._open is not None:
             index, cycle, began_s = self._open
             self._open = None

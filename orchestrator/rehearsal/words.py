@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from aurora_unicycler import (
@@ -13,6 +14,8 @@ from aurora_unicycler import (
     Tag,
     VoltageScan,
 )
+
+from plans.steps import PressureStep, TemperatureStep
 
 _DAY_S, _HOUR_S, _MINUTE_S = 86_400.0, 3600.0, 60.0
 
@@ -49,21 +52,23 @@ def size(count: float) -> str:
 
 def step_words(step: Any) -> str:
     """A step of the method in a few words; a rest begins with ``rest``."""
-    if isinstance(step, OpenCircuitVoltage):
-        return f"rest, {span(step.until_time_s)}"
-    if isinstance(step, ConstantCurrent):
-        return f"{step.current_mA:+.4g} mA{_until(step)}"
-    if isinstance(step, ConstantVoltage):
-        return f"hold {step.voltage_V:g} V{_until(step)}"
-    if isinstance(step, VoltageScan):
-        return f"scan {step.start_voltage_V:g} to {step.end_voltage_V:g} V"
-    if isinstance(step, ImpedanceSpectroscopy):
-        return "impedance spectrum"
-    if isinstance(step, Loop):
-        return f"loop to {step.loop_to}, {step.cycle_count} passes"
-    if isinstance(step, Tag):
-        return f"tag {step.tag}"
+    for kind, words in _STEPS:
+        if isinstance(step, kind):
+            return words(step)
     return str(getattr(step, "step", type(step).__name__)).replace("_", " ")
+
+
+_STEPS: tuple[tuple[type[Any], Callable[[Any], str]], ...] = (
+    (TemperatureStep, lambda one: f"rest, until {one.celsius:g} degree Celsius"),
+    (PressureStep, lambda one: f"rest, until {one.mpa:g} MPa"),
+    (OpenCircuitVoltage, lambda one: f"rest, {span(one.until_time_s)}"),
+    (ConstantCurrent, lambda one: f"{one.current_mA:+.4g} mA{_until(one)}"),
+    (ConstantVoltage, lambda one: f"hold {one.voltage_V:g} V{_until(one)}"),
+    (VoltageScan, lambda one: f"scan {one.start_voltage_V:g} to {one.end_voltage_V:g} V"),
+    (ImpedanceSpectroscopy, lambda _: "impedance spectrum"),
+    (Loop, lambda one: f"loop to {one.loop_to}, {one.cycle_count} passes"),
+    (Tag, lambda one: f"tag {one.tag}"),
+)
 
 
 def _until(step: Any) -> str:

@@ -68,6 +68,7 @@ def test_nothing_real_is_opened(real_bench, capsys):
     assert code == 0, err
     assert found["not_opened"] == {
         "pstat": "GPIB0::24::INSTR",
+        "pstat.disconnect": "GPIB0::7::INSTR",
         "MRI_2.console": "TCPIP::192.0.2.7::5025::SOCKET",
         "MRI_2.trigger": "USB0::0x0957::0x2807::MY52400001::INSTR",
     }

@@ -32,6 +32,11 @@ REAL = {
     "instrument_name": "21.1 T magnet",
     "devices": {
         "pstat": {
+            "disconnect": {
+                "driver": "keithley_2750",
+                "resource": "GPIB0::7::INSTR",
+                "channel": 101,
+            },
             "kind": "potentiostat",
             "driver": "keithley_2450",
             "resource": "GPIB0::24::INSTR",
@@ -73,7 +78,7 @@ def test_the_twin_differs_from_the_bench_in_its_addresses_alone():
     real = profile()
     twin = twin_of(real)
     assert twin.profile.simulated
-    assert set(twin.addresses) == {"pstat", "MRI_2.console", "oven"}
+    assert set(twin.addresses) == {"pstat", "pstat.disconnect", "MRI_2.console", "oven"}
     resources = [link.resource for link in twin.profile.links.values()]
     assert len(set(resources)) == len(resources)
     assert "sim://mri-2-console" in resources, "what was simulated keeps its address"
@@ -81,7 +86,8 @@ def test_the_twin_differs_from_the_bench_in_its_addresses_alone():
     for document in (mine, theirs):
         document.pop("journal_every_s", None)
         for device in document["devices"].values():
-            for link in (device, device.get("console", {}), device.get("trigger", {})):
+            for part in ("", "disconnect", "console", "trigger"):
+                link = device.get(part, {}) if part else device
                 link.pop("resource", None)
                 link.pop("identity", None)
     assert mine == theirs
