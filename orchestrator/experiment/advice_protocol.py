@@ -138,7 +138,12 @@ def _limits(experiment: Experiment, method: Sequence[Any]) -> Iterator[Advice]:
 
 def _amplitudes(experiment: Experiment) -> Iterator[Advice]:
     """A voltage amplitude that is not small; that of a current depends on the cell."""
-    for path, settings in spectrum_settings(experiment.protocol.method, experiment.spectra):
+    steps = [
+        *((("before", k), step) for k, step in enumerate(experiment.before)),
+        *((("protocol", "method", k), step) for k, step in enumerate(experiment.protocol.method)),
+        *((("after", k), step) for k, step in enumerate(experiment.after)),
+    ]
+    for path, settings in spectrum_settings(steps, experiment.spectra):
         size_v = settings.amplitude_V
         if size_v is not None and size_v >= THERMAL_VOLTAGE_V:
             yield Advice(

@@ -36,6 +36,9 @@ from orchestrator.rehearsal.timeline import timeline
 from orchestrator.rehearsal.twin import Twin, twin_of
 from orchestrator.rehearsal.words import step_words
 
+_AT_REST = ("rest", "open circuit", "ocv check", "temperature", "stack pressure")
+"""How steps in words begin in which the cell rests."""
+
 _EXIT_INSTRUMENT, _EXIT_SAFE_STATE, _EXIT_RECORDS = 3, 4, 5
 
 
@@ -136,8 +139,7 @@ def rehearse_experiment(
         *remarks(run),
     ]
     wrong, code = _violations(done, experiment, setting, found)
-    method = experiment.lower().method
-    names = {index: step_words(step) for index, step in enumerate(method)}
+    names = _step_names(experiment)
     return _conclude(
         done,
         twin,
@@ -151,11 +153,24 @@ def rehearse_experiment(
         margins=found,
         steps=steps,
         step_names=names,
-        resting=frozenset(k for k, one in names.items() if one.startswith("rest")),
+        resting=frozenset(k for k, one in names.items() if one.startswith(_AT_REST)),
         violations=_at(wrong, file),
         warnings=_at(said, file),
         exit_code=code,
     )
+
+
+def _step_names(experiment: Experiment) -> dict[int, str]:
+    """Every step in words, by the index that its records have."""
+    method = [step_words(step) for step in experiment.lower().method]
+    blocks = (
+        (-len(experiment.before), experiment.before),
+        (len(method), experiment.after),
+    )
+    named = dict(enumerate(method))
+    for first, steps in blocks:
+        named |= {first + k: f"{step.step}".replace("_", " ") for k, step in enumerate(steps)}
+    return named
 
 
 def rehearse_plan(

@@ -75,8 +75,12 @@ def remarks(run: Rehearsed) -> list[Advice]:
     ]
 
 
-def _step_path(index: int) -> Path:
-    return ("protocol", "method", index)
+def step_path(index: int, experiment: Experiment) -> Path:
+    """Place of a step by its index, which is below 0 in the block before the method."""
+    length = len(experiment.protocol.method)
+    if index < 0:
+        return ("before", len(experiment.before) + index)
+    return ("protocol", "method", index) if index < length else ("after", index - length)
 
 
 def _cut_off(run: Rehearsed) -> Iterator[Advice]:
@@ -99,7 +103,7 @@ def _short_steps(run: Rehearsed) -> Iterator[Advice]:
         if early and step.shortest_s < every_s:
             yield Advice(
                 "step_over_at_once",
-                _step_path(step.index),
+                step_path(step.index, run.experiment),
                 f"the step was over after {step.shortest_s:.3g} s, before its first record: its end"
                 " was met when it began",
                 "check the sign of the current, or the value that ends it",
@@ -118,7 +122,7 @@ def _voltage_ends(run: Rehearsed) -> Iterator[Advice]:
         if by_value and 1.0 <= count < _FEWEST_RECORDS_TO_A_VOLTAGE:
             yield Advice(
                 "record_interval_of_capacity",
-                _step_path(step.index),
+                step_path(step.index, run.experiment),
                 f"a voltage or current ended the step after {step.shortest_s:.4g} s, "
                 f"{count:.3g} records: its capacity is known to {100 / count:.1f} %",
                 f"set record.time_s to {step.shortest_s / _FEWEST_RECORDS_TO_A_VOLTAGE:.2g}",

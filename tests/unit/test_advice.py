@@ -7,7 +7,7 @@ import copy
 import pytest
 import yaml
 
-from orchestrator.experiment import Experiment, load_experiment
+from orchestrator.experiment import Experiment, load_campaign, load_experiment
 from orchestrator.experiment.advice_protocol import most_mah
 from orchestrator.experiment.loading import placed
 from orchestrator.inputs.problems import dotted
@@ -170,9 +170,10 @@ def test_before_a_run_only_what_matters_is_said():
 
 def test_every_shipped_example_is_advised_without_an_error():
     for path in sorted(EXAMPLES.glob("*.yaml")):
-        for one in load_experiment(path, environ={}).advice(load_profile("sim-mri")):
-            assert one.what
-            assert one.remedy, one
+        for point in load_campaign(path, environ={}).points:
+            for one in point.experiment.advice(load_profile("sim-mri")):
+                assert one.what
+                assert one.remedy, one
 
 
 def test_advice_stands_at_its_line():
