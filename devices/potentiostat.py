@@ -44,6 +44,7 @@ class Potentiostat(Device):
         limits: What the bench allows at this cell.
         poll_period_s: Longest time between polls, s; bounds how late a condition is seen.
         worker: Analyses spectra off the engine's loop; None does it at once.
+        journal_every_s: Longest time that a plan lets records wait before they become a page, s.
         resource: The instrument's address, for the documents' `source`.
         **kwargs: As for `ophyd.Device`.
 
@@ -76,10 +77,12 @@ class Potentiostat(Device):
         limits: CellLimits,
         poll_period_s: float = 30.0,
         worker: Worker | None = None,
+        journal_every_s: float = 900.0,
         resource: str = "",
         **kwargs: Any,
     ) -> None:
         self.clock, self.resource = clock, resource
+        self.journal_every_s = journal_every_s
         super().__init__(prefix, name=name, **kwargs)
         self._backend, self._limits = backend, limits
         self._log = CellLog()

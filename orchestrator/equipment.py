@@ -116,6 +116,7 @@ def _potentiostat(name: str, entry: PotentiostatEntry, supplies: Supplies) -> Po
         limits=CellLimits(low_v, high_v, low_ma, high_ma),
         poll_period_s=entry.poll_period_s or supplies.profile.poll_period_s,
         worker=supplies.worker,
+        journal_every_s=supplies.profile.journal_period_s,
         resource=entry.resource,
     )
     supplies.guard(device)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from bluesky.utils import MsgGenerator
 
-from devices.impedance import SpectrumSeries
 from devices.potentiostat import Potentiostat
 from devices.roles import CellLimits
 from devices.technique import sweep_of
@@ -20,10 +20,10 @@ from orchestrator.experiment.conditions import Condition as ConditionModel
 from orchestrator.experiment.lowering import lower_spectrum
 from orchestrator.experiment.planned import planned_steps
 from orchestrator.profile.surroundings import ChamberEntry, LoadCellEntry
-from plans.conditions import CRITERIA, Condition, condition
+from plans.cell import Cell
+from plans.conditions import CRITERIA, Condition
 from plans.environment import Environment
 from plans.imaging import Capture
-from plans.protocol import Cycling
 from plans.runs import run_with_images
 
 
@@ -48,34 +48,21 @@ def experiment_plan(
         LimitError: The potentiostat cannot take the spectra that are asked for.
     """
     _check_can_be_carried_out(experiment)
-    profile, devices = bench.profile, bench.devices
+    devices, cell = bench.devices, _cell(experiment)
     potentiostat = devices[experiment.device_of("potentiostat")]
     steps = planned_steps(experiment, devices)
-    safety = experiment.protocol.safety
-    limits = CellLimits(
-        min_voltage_v=safety.min_voltage_V,
-        max_voltage_v=safety.max_voltage_V,
-        min_current_ma=safety.min_current_mA,
-        max_current_ma=safety.max_current_mA,
-    )
-    cycling = Cycling(
-        potentiostat=potentiostat,
-        method=steps.method,
-        period_s=experiment.protocol.record.time_s,
-        limits=limits,
-        max_capacity_mah=safety.max_capacity_mAh,
-        journal_every_s=profile.journal_period_s,
+    cycling = replace(
+        cell.cycling(potentiostat, steps.method, experiment.protocol.record.time_s),
         policies=steps.policies,
         before=steps.before,
         after=steps.after,
     )
-    area_cm2 = experiment.sample.area_cm2
     images = [
         _capture(
             series.when,
             devices[series.device],
             potentiostat,
-            area_cm2,
+            cell,
             series.settings.model_dump(mode="json", exclude_none=True),
         )
         for series in experiment.images
@@ -83,11 +70,23 @@ def experiment_plan(
     spectra = []
     for number, asked in enumerate(experiment.spectra):
         sweep = sweep_of(lower_spectrum(asked.settings, experiment.sample))
-        taken = SpectrumSeries(potentiostat, sweep, limits=limits, number=number)
-        spectra.append(_capture(asked.when, taken, potentiostat, area_cm2))
+        taken = cell.spectra(potentiostat, sweep, number)
+        spectra.append(_capture(asked.when, taken, potentiostat, cell))
     captures = [*images, *spectra]
-    conditions = [_condition(one, potentiostat, area_cm2) for one in experiment.stop_when]
+    conditions = [_condition(one, potentiostat, cell) for one in experiment.stop_when]
     return run_with_images(cycling, captures, conditions, _environment(experiment, bench), md=md)
+
+
+def _cell(experiment: Experiment) -> Cell:
+    """What the file says of the cell, as plans know it."""
+    safety = experiment.protocol.safety
+    limits = CellLimits(
+        min_voltage_v=safety.min_voltage_V,
+        max_voltage_v=safety.max_voltage_V,
+        min_current_ma=safety.min_current_mA,
+        max_current_ma=safety.max_current_mA,
+    )
+    return Cell(experiment.sample.area_cm2, limits, safety.max_capacity_mAh)
 
 
 def _environment(experiment: Experiment, bench: Bench) -> Environment:
@@ -128,7 +127,7 @@ def _capture(
     when: Any,
     device: Any,
     potentiostat: Potentiostat,
-    area_cm2: float,
+    cell: Cell,
     settings: Mapping[str, Any] | None = None,
 ) -> Capture:
     asked = when.model_dump()
@@ -138,12 +137,12 @@ def _capture(
         device=device,
         back_to_back=bool(asked.get("back_to_back")),
         every_s=asked.get("every_s"),
-        every_mah=None if per_cm2 is None else per_cm2 * area_cm2,
+        every_mah=None if per_cm2 is None else cell.charge_mah(per_cm2),
         at=tuple(asked.get("at", ())),
-        on=None if on is None else _condition(on, potentiostat, area_cm2),
+        on=None if on is None else _condition(on, potentiostat, cell),
         settings=settings or {},
     )
 
 
-def _condition(model: ConditionModel, potentiostat: Potentiostat, area_cm2: float) -> Condition:
-    return condition(model.name, potentiostat, value=model.value or 0.0, area_cm2=area_cm2)
+def _condition(model: ConditionModel, potentiostat: Potentiostat, cell: Cell) -> Condition:
+    return cell.condition(model.name, potentiostat, model.value or 0.0)

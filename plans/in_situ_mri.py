@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aurora_unicycler import ConstantCurrent, Loop, OpenCircuitVoltage, Tag
 from bluesky.utils import MsgGenerator
 
 from devices.mri import MriScanner
 from devices.potentiostat import Potentiostat
-from devices.roles import CellLimits
-from plans.conditions import condition
+from plans.arguments import Count, Limits, Metadata, NotNegative, NotZero, Positive, Stop
+from plans.cell import Cell
+from plans.environment import Environment
 from plans.imaging import Capture
-from plans.protocol import Cycling
+from plans.named import named
+from plans.reversal import reversal
 from plans.runs import run_with_images
 
 FLASH_2D: Mapping[str, Any] = {
@@ -30,57 +31,51 @@ FLASH_2D: Mapping[str, Any] = {
 """2D FLASH at 21.1 T; source: Liu et al. 2025, Methods, MRI."""
 
 
+@named
 def in_situ_mri(
     potentiostat: Potentiostat,
     mri: MriScanner,
     *,
-    area_cm2: float,
-    limits: CellLimits,
-    max_capacity_mah: float,
-    current_ma_per_cm2: float = 0.1,
-    half_cycle_s: float = 1800.0,
-    idle_s: float = 300.0,
-    cycles: int = 1000,
-    record_s: float = 10.0,
+    area_cm2: Positive,
+    limits: Limits,
+    max_capacity_mah: Positive,
+    current_ma_per_cm2: NotZero = 0.1,
+    half_cycle_s: Positive = 1800.0,
+    idle_s: NotNegative = 300.0,
+    cycles: Count = 1000,
+    record_s: Positive = 10.0,
     settings: Mapping[str, Any] = FLASH_2D,
-    stop_when: Sequence[str] = ("hard_short",),
-    journal_every_s: float = 900.0,
-    md: dict[str, Any] | None = None,
+    stop_when: Sequence[Stop] = ("hard_short",),
+    environment: Environment | None = None,
+    md: Metadata | None = None,
 ) -> MsgGenerator[str]:
     """Reverse a constant current back and forth, image back to back, stop at the short.
 
-    Source: Liu et al. 2025, Methods, Electrochemistry and MRI.
+    Source: Liu et al. 2025, Methods, Electrochemistry and MRI. Example:
+    `examples/in_situ_mri.yaml`.
 
     Args:
         potentiostat: Cycles the cell.
         mri: Images it.
         area_cm2: Electrode area, cm2.
-        limits: Limits at the cell.
+        limits: Limits at the cell, V and mA.
         max_capacity_mah: Largest net charge either way, mAh.
-        current_ma_per_cm2: Current density, mA/cm2; the first half cycle strips face A.
+        current_ma_per_cm2: Current density, mA/cm2; positive strips face A first.
         half_cycle_s: Time in one direction, s.
         idle_s: Time at rest after each half cycle, s.
         cycles: Number of cycles if nothing ends the run before.
         record_s: Time between records, s.
-        settings: Acquisition parameters.
-        stop_when: Conditions without a value that end the run.
-        journal_every_s: Longest time that records wait before they become a page, s.
+        settings: Acquisition parameters of the images.
+        stop_when: Conditions that end the run.
+        environment: What is to surround the cell.
         md: More metadata.
 
     Returns:
         The stop reason.
     """
-    current_ma = round(current_ma_per_cm2 * area_cm2, 12)
-    method = [
-        Tag(tag="cycle"),
-        ConstantCurrent(current_mA=current_ma, until_time_s=half_cycle_s),
-        OpenCircuitVoltage(until_time_s=idle_s),
-        ConstantCurrent(current_mA=-current_ma, until_time_s=half_cycle_s),
-        OpenCircuitVoltage(until_time_s=idle_s),
-        Loop(loop_to="cycle", cycle_count=cycles),
-    ]
-    cycling = Cycling(potentiostat, method, record_s, limits, max_capacity_mah, journal_every_s)
+    cell = Cell.of(area_cm2, limits, max_capacity_mah)
+    method = reversal(cell.current_ma(current_ma_per_cm2), half_cycle_s, idle_s, cycles)
+    cycling = cell.cycling(potentiostat, method, record_s)
     captures = [Capture(mri, back_to_back=True, settings=settings)]
-    conditions = [condition(name, potentiostat, area_cm2=area_cm2) for name in stop_when]
-    start = {"plan_name": "in_situ_mri", **(md or {})}
-    return (yield from run_with_images(cycling, captures, conditions, md=start))
+    conditions = cell.conditions(stop_when, potentiostat)
+    return (yield from run_with_images(cycling, captures, conditions, environment, md=md or {}))
