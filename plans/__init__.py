@@ -9,6 +9,7 @@ from plans.battery import full_cell_cycling, rate_test
 from plans.cell import Cell
 from plans.conditions import Condition, condition
 from plans.environment import Environment
+from plans.errors import PlanError
 from plans.imaging import Capture
 from plans.in_situ_mri import in_situ_mri
 from plans.magnet import mri_3d, tracer_exchange
@@ -38,6 +39,7 @@ __all__ = [
     "Condition",
     "Cycling",
     "Environment",
+    "PlanError",
     "condition",
     "critical_current",
     "cycle",
