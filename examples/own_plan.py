@@ -4,46 +4,50 @@ python examples/own_plan.py [DATA]
 """
 
 import sys
-from collections.abc import Mapping
-from typing import Any
 
-from aurora_unicycler import ConstantCurrent, OpenCircuitVoltage
+from aurora_unicycler import OpenCircuitVoltage
 from bluesky.utils import MsgGenerator
 
 from devices import CellLimits, MriScanner, Potentiostat
 from orchestrator import open_bench
-from plans import Capture, Cycling, condition, run_with_images
+from plans import Capture, Cell, named, run_with_images
+from plans.arguments import Limits, Metadata, NotZero, Positive
 
 
+@named
 def strip_and_rest(
     potentiostat: Potentiostat,
     mri: MriScanner,
     *,
-    current_ma: float,
-    half_s: float,
-    md: Mapping[str, Any] | None = None,
+    area_cm2: Positive,
+    limits: Limits,
+    max_capacity_mah: Positive,
+    current_ma_per_cm2: NotZero,
+    charge_mah_per_cm2: Positive,
+    md: Metadata | None = None,
 ) -> MsgGenerator[str]:
     """Pass charge one way, rest, and take a frame before, between and after."""
-    cycling = Cycling(
-        potentiostat=potentiostat,
-        method=[
-            ConstantCurrent(current_mA=current_ma, until_time_s=half_s),
-            OpenCircuitVoltage(until_time_s=600),
-        ],
-        period_s=10.0,
-        limits=CellLimits(-5, 5, -1, 1),
-        max_capacity_mah=1.0,
-    )
+    cell = Cell.of(area_cm2, limits, max_capacity_mah)
+    method = [
+        cell.passing(current_ma_per_cm2, charge_mah_per_cm2),
+        OpenCircuitVoltage(until_time_s=600),
+    ]
+    cycling = cell.cycling(potentiostat, method, record_s=10.0)
     captures = [Capture(mri, at=("start", "step_end"), settings={"averages": 4})]
-    conditions = [condition("hard_short", potentiostat)]
-    start = {"plan_name": "strip_and_rest", **(md or {})}
-    return (yield from run_with_images(cycling, captures, conditions, md=start))
+    conditions = cell.conditions(["hard_short", {"voltage_above_v": 4.5}], potentiostat)
+    return (yield from run_with_images(cycling, captures, conditions, md=md or {}))
 
 
 def main(data: str) -> None:
     with open_bench("sim-mri", data=data) as bench:
         plan = strip_and_rest(
-            bench.pstat, bench.mri, current_ma=0.01, half_s=3600, md=bench.metadata()
+            bench.pstat,
+            bench.mri,
+            area_cm2=0.1257,
+            limits=CellLimits(-5, 5, -1, 1),
+            max_capacity_mah=1.0,
+            current_ma_per_cm2=0.1,
+            charge_mah_per_cm2=0.08,
         )
         result = bench.RE(plan)
         print(f"{result.plan_result}: {bench.mri.frame.get() + 1} frames")

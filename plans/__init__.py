@@ -14,6 +14,7 @@ from plans.imaging import Capture
 from plans.in_situ_mri import in_situ_mri
 from plans.magnet import mri_3d, tracer_exchange
 from plans.microscope import ebic_map, operando_sem, strip_and_plate
+from plans.named import named
 from plans.pellets import critical_current, iv_curve
 from plans.pressure import pressure_series
 from plans.protocol import Cycling, run_protocol
@@ -51,6 +52,7 @@ __all__ = [
     "in_situ_mri",
     "iv_curve",
     "mri_3d",
+    "named",
     "operando_sem",
     "pressure_series",
     "rate_test",

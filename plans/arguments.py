@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from ophyd import Device
 
 from devices.roles import CellLimits
+from plans.conditions import Condition
 from plans.errors import PlanError
 
 
@@ -49,8 +50,9 @@ Count = Annotated[int, Bound("a whole number, 1 or more", lambda value: value >=
 Limits = CellLimits | Mapping[str, float]
 """Limits at the cell: `devices.CellLimits`, or a mapping with its four keys as JSON has it."""
 
-Stop = str | Mapping[str, float]
-"""A condition as an experiment file names it: ``"hard_short"`` or ``{"duration_s": 3600}``."""
+Stop = str | Mapping[str, float] | Condition
+"""A condition as an experiment file names it, ``"hard_short"`` or ``{"duration_s": 3600}``, or one
+made for this run with `plans.condition`, which may look at any device."""
 
 Metadata = dict[str, Any]
 

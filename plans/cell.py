@@ -17,8 +17,10 @@ from devices.potentiostat import Potentiostat
 from devices.roles import CellLimits, Sweep
 from devices.technique import Technique
 from plans.arguments import Limits, Number, Stop, check, limits_of, refusal
-from plans.conditions import Condition, condition
+from plans.conditions import CRITERIA, Condition, Terms, condition
+from plans.criteria import Level
 from plans.errors import PlanError
+from plans.evidence import LostPart, Value
 from plans.protocol import Cycling
 from plans.schedule import RUNNABLE
 
@@ -109,7 +111,8 @@ class Cell:
         """Conditions as a plan is given them; fresh ones, for one run.
 
         Raises:
-            ValueError: There is no such condition, or its value is no number.
+            ValueError: There is no such condition, its value is missing or no number, or it does
+                not look at the potentiostat.
         """
         return [self._asked(one, potentiostat) for one in stop_when]
 
@@ -118,13 +121,15 @@ class Cell:
         return SpectrumSeries(potentiostat, sweep, limits=self.limits, number=number)
 
     def _asked(self, one: Stop, potentiostat: Potentiostat) -> Condition:
-        if isinstance(one, str):
-            return self.condition(one, potentiostat)
-        if not isinstance(one, Mapping) or len(one) != 1:
+        if isinstance(one, Condition):
+            return one
+        if not isinstance(one, str | Mapping) or (isinstance(one, Mapping) and len(one) != 1):
             raise refusal("stop_when", one, "a condition such as {'duration_s': 3600}")
-        ((name, value),) = one.items()
-        check(Number, value, f"stop_when.{name}")
-        return self.condition(name, potentiostat, value)
+        name, value = (one, None) if isinstance(one, str) else next(iter(one.items()))
+        if value is not None:
+            check(Number, value, f"stop_when.{name}")
+        _check_condition(name, value)
+        return self.condition(name, potentiostat, value or 0.0)
 
     def _check(self, index: int, step: Any, record_s: float) -> None:
         """Refuse a step that would be refused, or would end the run, once it is its turn."""
@@ -143,3 +148,22 @@ class Cell:
             if passed_mah > self.max_capacity_mah:
                 what = f"passes {passed_mah:g} mAh, expected at most {self.max_capacity_mah:g} mAh"
                 raise LimitError(f"step {index}", what, remedy=_WIDER)
+
+
+def _check_condition(name: str, value: float | None) -> None:
+    """Refuse a threshold too few or too many, and what the potentiostat does not show."""
+    make = CRITERIA.get(name)
+    if make is None:
+        return  # refused with the names that there are, when it is made
+    criterion = make(Terms(value or 0.0))
+    takes_value = isinstance(criterion, Level)
+    if takes_value and value is None:
+        remedy = f"write {{'{name}': ...}}"
+        raise PlanError("stop_when", f"got {name} without its value, expected one", remedy=remedy)
+    if not takes_value and value is not None:
+        remedy = f"write '{name}' alone"
+        raise PlanError("stop_when", f"got {value!r} for {name}, expected no value", remedy=remedy)
+    if isinstance(criterion, Level) and isinstance(criterion.evidence, Value | LostPart):
+        what = f"got {name}, which looks at another device than the potentiostat"
+        remedy = f"make it for this run: plans.condition('{name}', source, value=...)"
+        raise PlanError("stop_when", what, remedy=remedy)

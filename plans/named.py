@@ -33,7 +33,7 @@ def named(plan: Callable[P, MsgGenerator[Any]]) -> Callable[P, MsgGenerator[Any]
         given = inspect.signature(plan).bind(*args, **kwargs)
         given.apply_defaults()
         for name, value in given.arguments.items():
-            check(_hints(plan)[name], value, f"{plan.__name__}: {name}")
+            check(_hints(plan).get(name, Any), value, f"{plan.__name__}: {name}")
         given.arguments["md"] = _start(plan.__name__, given.arguments)
         return (yield from plan(*given.args, **given.kwargs))
 

@@ -59,7 +59,7 @@ def cycle(
     Source: Liu et al. 2025, Methods, Electrochemistry. Example: `examples/cycle.yaml`.
 
     Args:
-        potentiostat: Cycles the cell.
+        potentiostat: Drives the cell.
         area_cm2: Electrode area, cm2.
         limits: Limits at the cell, V and mA.
         max_capacity_mah: Largest net charge either way, mAh.

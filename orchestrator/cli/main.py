@@ -71,12 +71,14 @@ def exit_code(error: BaseException) -> int:
         RecordError,
         UnsafeBenchError,
     )
+    from plans.errors import PlanError
 
     table: tuple[tuple[type[BaseException], int], ...] = (
         (ExperimentError, EXIT_BAD_INPUT),
         (ProfileError, EXIT_BAD_INPUT),
         (DataFileError, EXIT_BAD_INPUT),
         (LimitError, EXIT_BAD_INPUT),
+        (PlanError, EXIT_BAD_INPUT),
         (InterlockTripped, EXIT_SAFE_STATE),
         (RecordError, EXIT_RECORDS),
         (UnsafeBenchError, EXIT_INSTRUMENT),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import ast
+import inspect
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import plans
 from devices.errors import ExplainedError
 from orchestrator import rehearse
 from orchestrator.bench import open_bench
@@ -232,6 +235,26 @@ def test_python_compiles_and_its_imports_exist(page):
                 assert all(find_spec(alias.name) for alias in node.names)
 
 
+def test_the_page_of_plans_is_what_their_docstrings_say():
+    written = runpy.run_path(str(DOCS / "plans_page.py"))["page"]()
+    assert (DOCS / "reference" / "plans.md").read_text() == written
+
+
+def test_the_plan_on_the_page_of_plans_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(blocks(DOCS / "reference" / "plans.md", "python")[0], {})
+    assert capsys.readouterr().out.splitlines()[-1] == "completed"
+
+
+def test_every_plan_names_its_source_and_its_example():
+    for key, plan in plans.PLANS.items():
+        text = str(plan.__doc__)
+        assert "Source: " in text, key
+        assert f"`examples/{key}.yaml`" in text, key
+        parameters = set(inspect.signature(plan).parameters)
+        assert parameters == set(re.findall(r"^        (\w+): ", text, re.MULTILINE)), key
+
+
 def test_the_plan_on_the_page_is_the_example():
     (shown,) = blocks(DOCS / "how-to" / "write-a-plan.md", "python")
     example = ast.parse((ROOT / "examples" / "own_plan.py").read_text())
@@ -300,7 +323,7 @@ def test_faults_in_yaml_are_faults():
 def test_errors():
     listed = {name(row[0]): row for row in rows((DOCS / "reference" / "errors.md").read_text())}
     classes = {}
-    for module in ("devices.errors", "orchestrator.errors"):
+    for module in ("devices.errors", "plans.errors", "orchestrator.errors"):
         for key, value in vars(import_module(module)).items():
             if isinstance(value, type) and hasattr(value, "policy"):
                 assert issubclass(value, ExplainedError)
@@ -494,7 +517,7 @@ def run_python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     ("example", "last_line"),
     [
         ("in_situ_mri", r"0\.0251 mAh moved, last <MriScanner mri: idle.*last frame 2>"),
-        ("own_plan", r"10\.00 µAh from A to B"),
+        ("own_plan", r"10\.06 µAh from A to B"),
     ],
 )
 def test_examples_run(example, last_line, tmp_path):

@@ -22,7 +22,7 @@ from orchestrator.experiment import load_experiment
 from orchestrator.experiment.templates import example_path
 from orchestrator.planning import experiment_plan
 from plans.conditions import Condition
-from tests.plans.named_plans import AS_IN_THE_EXAMPLE, SMALL
+from tests.plans.named_plans import AS_IN_THE_EXAMPLE, SMALL, short
 
 
 @pytest.fixture(scope="module")
@@ -99,14 +99,14 @@ def test_every_plan_is_its_example_file(name, experiment, bench):
 
 
 def messages(name, bench):
-    return list(called(name, bench, **AS_IN_THE_EXAMPLE[name]))
+    return list(called(name, bench, **short(name)))
 
 
 def test_no_plan_may_be_rewound_or_forgets_where_it_is(name, bench):
-    commands = [msg.command for msg in messages(name, bench)]
+    asked = messages(name, bench)
+    commands = [msg.command for msg in asked]
     assert "clear_checkpoint" not in commands
-    rewindable = [msg.args for msg in messages(name, bench) if msg.command == "rewindable"]
-    assert (False,) in rewindable
+    assert [msg.args for msg in asked if msg.command == "rewindable"][1] == (False,)
     first = commands.index("open_run")
     assert commands.index("rewindable") < first
     assert commands[-1] == "rewindable"  # everything else happens in between
@@ -119,13 +119,13 @@ def counts(bench):
 @pytest.mark.parametrize("look", [list, summarize_plan, check_limits])
 def test_looking_at_a_plan_touches_no_instrument(name, bench, look, capsys):
     before = counts(bench)
-    look(called(name, bench, **AS_IN_THE_EXAMPLE[name]))
+    look(called(name, bench, **short(name)))
     assert counts(bench) == before
     assert np.isnan(bench.pstat.voltage_v.get())
 
 
 def test_the_start_document_says_what_the_plan_was_given(name, bench):
-    given = AS_IN_THE_EXAMPLE[name]
+    given = short(name)
     plan = called(name, bench, **given, md={"operator": "Ada", "sample": {"name": "S"}})
     (start,) = [msg.kwargs for msg in plan if msg.command == "open_run"]
     assert start["plan_name"] == name
@@ -148,24 +148,24 @@ def refused(name, bench, **changed):
     return str(raised.value)
 
 
-@pytest.mark.parametrize("value", [0, -1, "0.1", None, True, float("nan"), float("inf")])
-def test_a_wrong_area_is_refused_before_the_first_message(name, bench, value):
-    said = refused(name, bench, area_cm2=value)
-    assert said.startswith(f"{name}: area_cm2: got {value!r}, expected a number above 0 (")
+def test_a_wrong_area_is_refused_before_the_first_message(name, bench):
+    for value in (0, -1, "0.1", None, True, float("nan"), float("inf")):
+        said = refused(name, bench, area_cm2=value)
+        assert said.startswith(f"{name}: area_cm2: got {value!r}, expected a number above 0 (")
 
 
-@pytest.mark.parametrize(
-    ("limits", "said"),
-    [
-        ({}, "got none, expected min_voltage_v, max_voltage_v, min_current_ma, max_current_ma"),
-        (None, "got None, expected min_voltage_v"),
-        (asdict(SMALL["limits"]) | {"max_voltage_v": float("inf")}, "max_voltage_v: got inf"),
-        (asdict(SMALL["limits"]) | {"max_voltage_v": -6}, "min_voltage_v -5 and max_voltage_v -6"),
-        (CellLimits(-5, 5, -1, float("nan")), "max_current_ma: got nan"),
-    ],
-)
-def test_no_limit_may_be_missing_or_infinite(name, bench, limits, said):
-    assert said in refused(name, bench, limits=limits)
+WRONG_LIMITS = [
+    ({}, "got none, expected min_voltage_v, max_voltage_v, min_current_ma, max_current_ma"),
+    (None, "got None, expected min_voltage_v"),
+    (asdict(SMALL["limits"]) | {"max_voltage_v": float("inf")}, "max_voltage_v: got inf"),
+    (asdict(SMALL["limits"]) | {"max_voltage_v": -6}, "min_voltage_v -5 and max_voltage_v -6"),
+    (CellLimits(-5, 5, -1, float("nan")), "max_current_ma: got nan"),
+]
+
+
+def test_no_limit_may_be_missing_or_infinite(name, bench):
+    for limits, said in WRONG_LIMITS:
+        assert said in refused(name, bench, limits=limits)
 
 
 def test_an_unlimited_charge_is_refused(name, bench):
@@ -181,6 +181,9 @@ def test_an_unlimited_charge_is_refused(name, bench):
         ("in_situ_mri", {"stop_when": "hard_short"}, "stop_when: got 'hard_short', expected a"),
         ("in_situ_mri", {"stop_when": [{"duration_s": "1"}]}, "stop_when.duration_s: got '1'"),
         ("in_situ_mri", {"stop_when": [{}]}, "stop_when: got {}, expected a condition"),
+        ("in_situ_mri", {"stop_when": ["duration_s"]}, "got duration_s without its value"),
+        ("in_situ_mri", {"stop_when": [{"hard_short": 1}]}, "got 1 for hard_short, expected no"),
+        ("in_situ_mri", {"stop_when": [{"pressure_above_mpa": 1}]}, "looks at another device"),
         ("full_cell_cycling", {"charge_to_v": 5}, "ends at 5 V, outside the limits 2 to 4.4 V"),
         ("rate_test", {"rates_per_h": []}, "method: got no step"),
         ("rate_test", {"rates_per_h": [1, 0]}, "rates_per_h[1]: got 0"),
@@ -205,7 +208,7 @@ def test_a_condition_that_does_not_exist_is_refused_before_the_first_message(ben
 def test_devices_in_the_wrong_order_are_told_apart(benches):
     bench = benches["sim-sem"]
     plan = plans.operando_sem(bench.sem, bench.pstat, **AS_IN_THE_EXAMPLE["operando_sem"])
-    with pytest.raises(plans.PlanError, match="potentiostat: got .*, expected a Potentiostat"):
+    with pytest.raises(plans.PlanError, match=r"potentiostat: got .*, expected a Potentiostat"):
         next(plan)
 
 
