@@ -41,9 +41,12 @@ The full description of a plan is its docstring: `help(plans.in_situ_mri)`, or
 import plans
 from orchestrator import open_bench
 
-limits = plans.CellLimits(min_voltage_v=-5, max_voltage_v=5, min_current_ma=-0.1, max_current_ma=0.1)
+limits = plans.CellLimits(
+    min_voltage_v=-5, max_voltage_v=5, min_current_ma=-0.1, max_current_ma=0.1
+)
+sample = {"model": "llzto_pellet", "preset": "lithiophobic"}
 cell = {"area_cm2": 0.0314, "limits": limits, "max_capacity_mah": 0.1}
-with open_bench("sim-eis", data="operando-data", sample={"model": "llzto_pellet"}) as bench:
+with open_bench("sim-eis", data="operando-data", sample=sample) as bench:
     plan = plans.impedance_sweep(bench.pstat, **cell, charges_mah_per_cm2=[0.02])
     print(bench.RE(plan).plan_result)
 ```
