@@ -15,7 +15,7 @@ from devices.errors import LimitError
 from devices.impedance import SpectrumSeries
 from devices.potentiostat import Potentiostat
 from devices.roles import CellLimits, Sweep
-from devices.technique import Technique
+from devices.technique import CellStep, Technique
 from plans.arguments import Limits, Number, Stop, check, limits_of, refusal
 from plans.conditions import CRITERIA, Condition, Terms, condition
 from plans.criteria import Level
@@ -133,8 +133,8 @@ class Cell:
 
     def _check(self, index: int, step: Any, record_s: float) -> None:
         """Refuse a step that would be refused, or would end the run, once it is its turn."""
-        if not isinstance(step, RUNNABLE):
-            return
+        if not isinstance(step, CellStep):
+            return  # rests, with the cell off or without a current
         Technique(step, self.limits, record_s, self.max_capacity_mah, step_index=index).program()
         if not isinstance(step, ConstantCurrent) or step.current_mA is None:
             return

@@ -73,6 +73,14 @@ AS_IN_THE_EXAMPLE: dict[str, dict[str, Any]] = {
 }
 """Arguments with which each plan is its example file."""
 
+PRESSURE_SERIES: dict[str, Any] = {
+    "area_cm2": 1.267,
+    "limits": CellLimits(-4, 4, -10, 10),
+    "max_capacity_mah": 10,
+    "pressures_mpa": [0.2, 1, 1.5, 7],
+}
+"""The same for the one plan that is a campaign: a run for each pressure."""
+
 _MRI = {"tr_s": 0.05, "averages": 4, "matrix": [81, 52], "fov_mm": [17, 11]}  # 10.4 s a frame
 _VOLUME = {
     "method": "gradient_echo_3d",
@@ -117,7 +125,7 @@ SHORT: dict[str, dict[str, Any]] = {
         "settings": _SEM,
     },
     "pressure_series": {
-        **SMALL,
+        **PRESSURE_SERIES,
         "pressures_mpa": [0.2, 1],
         "charge_mah_per_cm2": _Q,
         "rest_s": 10,

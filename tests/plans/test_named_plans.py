@@ -17,8 +17,8 @@ from bluesky.run_engine import _RunEnginePanic
 import plans
 from devices.roles import ProgramState
 from orchestrator.bench import open_bench
-from orchestrator.experiment import load_experiment
-from orchestrator.experiment.templates import example_names, example_path
+from orchestrator.experiment import load_campaign
+from orchestrator.experiment.templates import example_path
 from orchestrator.records.directory import DataDirectory
 from orchestrator.records.runs import load_run
 from tests.plans.named_plans import short
@@ -30,9 +30,7 @@ SAMPLED = 4
 
 def recipe(name):
     """Bench and simulated sample of a plan's example."""
-    if name not in example_names():
-        name = "strip_lithium"
-    experiment = load_experiment(example_path(name), environ={})
+    experiment = load_campaign(example_path(name), environ={}).points[0].experiment
     sample = experiment.sample.simulate_as.model_dump()
     return experiment.bench, {key: one for key, one in sample.items() if one is not None}
 

@@ -18,11 +18,11 @@ from devices.errors import ExplainedError
 from devices.impedance import SpectrumSeries
 from devices.roles import CellLimits
 from orchestrator.bench import open_bench
-from orchestrator.experiment import load_experiment
+from orchestrator.experiment import load_campaign, load_experiment
 from orchestrator.experiment.templates import example_path
 from orchestrator.planning import experiment_plan
 from plans.conditions import Condition
-from tests.plans.named_plans import AS_IN_THE_EXAMPLE, SMALL, short
+from tests.plans.named_plans import AS_IN_THE_EXAMPLE, PRESSURE_SERIES, SMALL, short
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +96,23 @@ def test_every_plan_is_its_example_file(name, experiment, bench):
     different = [pair for pair in zip(by_file, by_plan, strict=False) if pair[0] != pair[1]]
     assert different == []
     assert len(by_file) == len(by_plan)
+
+
+def test_a_series_of_pressures_is_its_campaign(benches):
+    points = load_campaign(example_path("pressure_series"), environ={}).points
+    bench = benches["sim-cycler"]
+    by_files = [shape(experiment_plan(one.experiment, bench, md={})) for one in points]
+    by_plan = shape(plans.pressure_series(bench.pstat, **PRESSURE_SERIES))
+    pauses = [k for k, message in enumerate(by_plan) if message[0] == "pause"]
+    assert len(pauses) == len(points) - 1 == 3
+    edges = [*pauses, len(by_plan)]
+    runs = [by_plan[a:b] for a, b in zip([0, *(k + 1 for k in pauses)], edges, strict=True)]
+    for run, by_file in zip(runs, by_files, strict=True):  # the series is not rewindable either
+        assert without_rewindable(run) == without_rewindable(by_file)
+
+
+def without_rewindable(run):
+    return [message for message in run if message[0] != "rewindable"]
 
 
 def messages(name, bench):
