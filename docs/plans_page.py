@@ -103,11 +103,11 @@ def call(plan) -> str:
             given.append(DEVICES[name])
         elif one.default is one.empty:
             given.append(f"{name}=...")
-    inside = ", ".join(given)
-    line = f"RE(plans.{plan.__name__}({inside}))"
-    return (
-        line if len(line) <= 88 else f"RE(\n    plans.{plan.__name__}(\n        {inside}\n    )\n)"
-    )
+    line = f"RE(plans.{plan.__name__}({', '.join(given)}))"
+    if len(line) <= 98:
+        return line
+    arguments = "".join(f"        {one},\n" for one in given)
+    return f"RE(\n    plans.{plan.__name__}(\n{arguments}    )\n)"
 
 
 def table(plan, names, own=()) -> str:
