@@ -76,7 +76,7 @@ def shown(value):
     if isinstance(value, Condition):
         return value.name, contents(value._criterion)
     if isinstance(value, SpectrumSeries):
-        return value.name, value._sweep, value._limits, value._number
+        return value.name, value._sweep, value.limits, value._number
     device = getattr(value, "device", None)  # an attempt at a frame
     if device is not None:
         return shown(device)
