@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from orchestrator.cli.new_file import write_file
 from orchestrator.cli.output import Output
 
 HELP = "write a commented experiment file to start from"
@@ -31,27 +32,10 @@ def run(args: argparse.Namespace, out: Output) -> int:
     if path.is_dir():
         path /= f"{args.like}.yaml"
     schema = path.parent / SCHEMA_FILE
-    _write(path, text, force=args.force)
+    write_file(path, text.encode(), force=args.force)
     if args.force or not schema.exists():
-        _write(schema, schema_text("experiment"), force=True)
+        write_file(schema, schema_text("experiment").encode(), force=True)
     out.line(f"Wrote {path} (and {schema}, which lets your editor check it).")
     out.line(f"Change it, then: operando run {path}")
     out.result({"file": str(path), "schema": str(schema), "like": args.like})
     return 0
-
-
-def _write(path: Path, text: str, *, force: bool) -> None:
-    """Write a text file; without `force` never over an existing one."""
-    from orchestrator.errors import ExperimentError
-
-    try:
-        with path.open("w" if force else "x", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-    except FileExistsError:
-        raise ExperimentError(
-            str(path), "exists already, expected a new file", remedy="use --force to overwrite it"
-        ) from None
-    except OSError as error:
-        raise ExperimentError(
-            str(path), f"cannot be written: {error.strerror}", remedy="choose another place"
-        ) from None

@@ -49,6 +49,11 @@ class Output:
         """Print a question for people, without a new line; asked also where lines are unwanted."""
         print(text, file=self.people, end="", flush=True)
 
+    def warn(self, text: str) -> None:
+        """Print a warning on standard error, whatever goes to standard output."""
+        if self.verbosity >= 0:
+            print(text, file=self.stderr, flush=True)
+
     def error(self, text: str) -> None:
         """Print an error; never silenced."""
         print(text, file=self.stderr, flush=True)

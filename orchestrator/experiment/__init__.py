@@ -5,6 +5,7 @@ from orchestrator.experiment.loading import (
     bench_of,
     load_campaign,
     load_experiment,
+    place_findings,
     read_campaign,
     read_experiment,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "bench_of",
     "load_campaign",
     "load_experiment",
+    "place_findings",
     "read_campaign",
     "read_experiment",
 ]

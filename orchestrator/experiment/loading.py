@@ -19,10 +19,11 @@ from orchestrator.experiment.expanding import Run, gathered, runs_of
 from orchestrator.experiment.imaging import ImageSeries, SpectrumSeries
 from orchestrator.experiment.model import Experiment
 from orchestrator.experiment.protocol import AnyStep, Record, Safety, Step
+from orchestrator.experiment.protocol_file import graft_protocol
 from orchestrator.experiment.sample import Environment, Sample
 from orchestrator.inputs.invalid import ExperimentFileError, ProfileFileError
 from orchestrator.inputs.models import validated
-from orchestrator.inputs.problems import Finding, InvalidInput, Problem, described
+from orchestrator.inputs.problems import Finding, InvalidInput, Problem, sorted_problems
 from orchestrator.inputs.problems import Path as KeyPath
 from orchestrator.inputs.source import is_readable_file, printable_path, read_source, top_mapping
 from orchestrator.profile.loading import load_profile
@@ -71,6 +72,20 @@ def read_campaign(path: str | Path) -> Campaign:
         ExperimentError: With every error that the file has by itself.
     """
     return _campaign(_read(Path(path)), None)
+
+
+def place_findings(
+    path: str | Path, findings: Iterable[Finding], *, number: int = 1
+) -> list[Problem]:
+    """Findings about a run of a file at their lines and columns, in order.
+
+    Args:
+        path: The experiment file, which has been read without an error.
+        findings: At paths of that run's content.
+        number: The run, from 1.
+    """
+    reading = _read(Path(path))[number - 1]
+    return list(sorted_problems(reading.source.place(one) for one in findings))
 
 
 def load_experiment(
@@ -254,7 +269,9 @@ def _read(path: Path) -> list[_Reading]:
     readings = [_Reading(path, run) for run in runs_of(source)]
     for reading in readings:
         if isinstance(reading.data.get("protocol"), str):
-            _read_protocol_file(reading)
+            wrong = graft_protocol(reading.source, path.parent)
+            reading.problems += wrong
+            reading.told |= {("protocol",)} if wrong else set()
         reading.validate()
     return readings
 
@@ -280,30 +297,6 @@ def _only(campaign: Campaign, path: str | Path) -> Experiment:
             remedy="use load_campaign, or `operando run`",
         )
     return campaign.points[0].experiment
-
-
-def _read_protocol_file(reading: _Reading) -> None:
-    """Put a plain aurora-unicycler JSON file in the place of its name."""
-    name = reading.data["protocol"]
-    path = reading.path.parent / name
-    try:
-        other = read_source(path)
-        data = top_mapping(other, "an aurora-unicycler protocol")
-    except InvalidInput as error:
-        reading.told.add(("protocol",))
-        if is_readable_file(path):
-            reading.problems += error.problems
-            return
-        found = error.problems[0].finding
-        what = f"{described(name)} {found.what}"
-        reading.problems.append(reading.source.place(Finding(("protocol",), what, found.remedy)))
-        return
-    data.pop("unicycler", None)  # the version that wrote the file
-    capacity = _mapping(data.pop("sample", None)).get("capacity_mAh")
-    sample = reading.data.get("sample")
-    if capacity is not None and isinstance(sample, dict) and "capacity_mAh" not in sample:
-        sample["capacity_mAh"] = capacity
-    reading.source.graft(("protocol",), other)
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 
 import aurora_unicycler as unicycler
@@ -422,12 +423,20 @@ def test_a_protocol_file_that_is_not_there_or_not_json(with_file, tmp_path):
         load_experiment(path, environ={})
     assert len(caught.value.problems) == 1
     (tmp_path / "p.json").unlink()
-    for name in ("p" * 5000, "../", "/etc/shadow/x"):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link.json").symlink_to(Path(__file__))
+    for name, says in (
+        ("p" * 5000, "cannot be read"),
+        ("../", "expected a file beside the experiment file"),
+        ("../p.json", "expected a file beside the experiment file"),
+        ("/etc/shadow", "expected a file beside the experiment file"),
+        (".", "which is no file"),
+        ("pipe", "which is no file"),
+        ("link.json", "expected a file beside the experiment file"),
+    ):
         other = path.with_name("other.yaml")
         other.write_text(path.read_text().replace("p.json", name))
-        with pytest.raises(
-            ExperimentError, match=r"other\.yaml:\d+:11: protocol: .* cannot be read"
-        ):
+        with pytest.raises(ExperimentError, match=rf"other\.yaml:\d+:11: protocol: .*{says}"):
             load_experiment(other, environ={})
     with pytest.raises(ExperimentError, match=r"exp\.yaml:.*protocol: 'p\.json' cannot be read"):
         load_experiment(path, environ={})
