@@ -16,8 +16,8 @@ from orchestrator.cli.options import common_options
 from orchestrator.cli.output import Output
 
 VERBS = (
-    "demo", "run", "rehearse", "new", "export", "runs", "show", "report", "recover", "upload", "off",
-    "shell", "bench", "doctor", "analyse", "reproduce", "schema",
+    "demo", "run", "rehearse", "new", "export", "runs", "show", "report", "recover", "upload",
+    "off", "shell", "bench", "doctor", "analyse", "reproduce", "schema",
 )  # fmt: skip
 """Verbs in the order of the help page; each is the module `orchestrator.cli.<verb>`."""
 
