@@ -12,6 +12,7 @@ from ophyd import Component as Cpt
 from ophyd import Device, Kind
 from ophyd.status import Status
 
+from devices.at_prompt import Described
 from devices.clock import Clock, Handle
 from devices.errors import InstrumentFault, LimitError, LinkError, NotReachedError
 from devices.readings import Listener, Listeners
@@ -36,7 +37,7 @@ class ChamberState(StrEnum):
     SETTLED = "settled"
 
 
-class TemperatureChamber(Device):
+class TemperatureChamber(Described, Device):
     """A chamber around the cell; Movable, Triggerable and Stoppable.
 
     `set` goes to a temperature at the ramp rate; its status is done when the instrument says that
@@ -56,6 +57,13 @@ class TemperatureChamber(Device):
         resource: The instrument's address, for the documents' `source`.
         **kwargs: As for `ophyd.Device`.
     """
+
+    EXAMPLES = (
+        "%mov {name} 40                       # go there, wait until it has settled",
+        "%movr {name} 5                       # 5 degree further",
+        "RE(bps.mv({name}, 40))               # the same as a plan",
+        "%ct {name}                           # one reading, recorded as a run",
+    )
 
     temperature_celsius = Cpt(ReadbackSignal, value=math.nan, units="degC", precision=2)
     air_celsius = Cpt(ReadbackSignal, value=math.nan, units="degC", precision=2)
@@ -104,10 +112,15 @@ class TemperatureChamber(Device):
 
     def __repr__(self) -> str:
         """What a person at the prompt wants to know."""
-        return (
-            f"<{type(self).__name__} {self.name}: {self.state.get()}, "
-            f"{self.temperature_celsius.get():.1f} C, setpoint {self.setpoint_celsius.get():.1f} C>"
-        )
+        now, setpoint = self.temperature_celsius.get(), self.setpoint_celsius.get()
+        read = "not read yet" if math.isnan(now) else f"{now:.1f} C"
+        sent = "no setpoint" if math.isnan(setpoint) else f"setpoint {setpoint:.1f} C"
+        return f"<{type(self).__name__} {self.name}: {self.state.get()}, {read}, {sent}>"
+
+    @property
+    def position(self) -> float:
+        """Temperature as last read, degree Celsius; what a relative move counts from."""
+        return float(self.temperature_celsius.get())
 
     @property
     def simulated(self) -> bool:

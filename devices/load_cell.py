@@ -10,6 +10,7 @@ from ophyd import Component as Cpt
 from ophyd import Device, Kind
 from ophyd.status import Status
 
+from devices.at_prompt import Described
 from devices.clock import Clock
 from devices.errors import InstrumentFault, LimitError
 from devices.readings import Listener, Listeners
@@ -24,7 +25,7 @@ _TARE_SIGMAS = 10.0
 """A tare that moves the offset by more than so many of its uncertainties is refused."""
 
 
-class LoadCell(Device):
+class LoadCell(Described, Device):
     """Reads the stack pressure; Triggerable. Nothing here presses: a person closed the press.
 
     Args:
@@ -38,6 +39,12 @@ class LoadCell(Device):
         resource: The meter's address, for the documents' `source`.
         **kwargs: As for `ophyd.Device`.
     """
+
+    EXAMPLES = (
+        "%ct {name}                           # one reading, recorded as a run",
+        "{name}.pressure_mpa.get()            # as last read, MPa",
+        "{name}.tare()                        # with the press open",
+    )
 
     pressure_mpa = Cpt(ReadbackSignal, value=math.nan, units="MPa", precision=4)
     pressure_error_mpa = Cpt(ReadbackSignal, value=math.nan, units="MPa", precision=4)
@@ -82,6 +89,8 @@ class LoadCell(Device):
 
     def __repr__(self) -> str:
         """What a person at the prompt wants to know."""
+        if math.isnan(self.pressure_mpa.get()):
+            return f"<{type(self).__name__} {self.name}: not read yet>"
         alarm = ", DRIFT" if self.drift_alarm.get() else ""
         return (
             f"<{type(self).__name__} {self.name}: {self.pressure_mpa.get():.3f} +- "

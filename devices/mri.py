@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from devices.at_prompt import frames_said, taking_said
 from devices.clock import Clock
 from devices.errors import NotReachedError
 from devices.frame_device import FrameDevice, OnPause
@@ -42,6 +43,12 @@ class MriScanner(MriConfiguration, FrameDevice):
         **kwargs: As for `ophyd.Device`.
     """
 
+    EXAMPLES = (
+        "{name}.configure(dict(method='flash2d', averages=64))",
+        "{name}.expected_duration_s.get()     # of one frame, s",
+        "%ct {name}                           # one frame, recorded as a run",
+        "RE(bp.count([{name}], num=3))        # three frames, the cell off",
+    )
     FREE = frozenset({ConsoleState.IDLE})
     STAGEABLE = frozenset({ConsoleState.IDLE, ConsoleState.ARMED})
 
@@ -78,7 +85,7 @@ class MriScanner(MriConfiguration, FrameDevice):
         """What a person at the prompt wants to know."""
         return (
             f"<{type(self).__name__} {self.name}: {self._scan}, {self.in_short()}, "
-            f"{self.expected_duration_s.get():.6g} s, last frame {self.frame.get()}>"
+            f"{taking_said(self.expected_duration_s.get())}, {frames_said(self.frame.get())}>"
         )
 
     def configure_imager(self, imager: Imager, settings: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from ophyd import Component as Cpt
 from ophyd import Device, Kind
 from ophyd.status import Status
 
+from devices.at_prompt import Described
 from devices.cell_amending import AmendableRunner
 from devices.cell_face import Phase, ended_with_fault
 from devices.cell_limits import check_sweep, check_within
@@ -22,7 +23,7 @@ from devices.signals import ReadbackSignal
 from devices.technique import Amendment, Technique, charge_of
 
 
-class Potentiostat(Device):
+class Potentiostat(Described, Device):
     """A galvanostat/potentiostat that runs each step by itself; Flyable and Pausable.
 
     `prepare` programs a `Technique`, `kickoff` energises the cell, `complete` gives a status that
@@ -51,6 +52,14 @@ class Potentiostat(Device):
     Attributes:
         eis: The spectra that it takes; an ophyd device of its own.
     """
+
+    EXAMPLES = (
+        "{name}.voltage_v.get()                  # last voltage, V",
+        "{name}.charge_mah.get()                 # net charge of the run, mAh",
+        "RE(plans.in_situ_mri({name}, mri, area_cm2=0.1257, cycles=2,",
+        "        max_capacity_mah=1, limits=CellLimits(-5, 5, -1, 1)))",
+        "bench.off()                           # off now, verified by read-back",
+    )
 
     voltage_v = Cpt(ReadbackSignal, value=np.nan, units="V", precision=6, kind=Kind.hinted)
     current_ma = Cpt(ReadbackSignal, value=np.nan, units="mA", precision=6, kind=Kind.hinted)
@@ -116,6 +125,17 @@ class Potentiostat(Device):
     def energised(self) -> bool:
         """Whether the cell is, or may be, driven by this device."""
         return self._runner.run is not None
+
+    @property
+    def technique(self) -> Technique | None:
+        """The step that was prepared last; None before the first of a run."""
+        return self._runner.technique
+
+    @property
+    def under_way(self) -> tuple[float, float] | None:
+        """How long what drives or watches the cell has run, and its longest time, s."""
+        run = self._runner.run
+        return None if run is None else (self.clock.time() - run.began_s, run.duration_s)
 
     @property
     def simulated(self) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from ophyd import Component as Cpt
 
+from devices.at_prompt import frames_said, taking_said
 from devices.errors import InstrumentFault
 from devices.frame_device import FrameDevice
 from devices.imaging_roles import Imager
@@ -28,6 +29,12 @@ class Sem(FrameDevice):
     Arguments as of `FrameDevice`; verified on hardware: no.
     """
 
+    EXAMPLES = (
+        "{name}.configure(dict(dwell_time_s=1e-6, hfw_um=160))",
+        "{name}.expected_duration_s.get()     # of one frame, s",
+        "%ct {name}                           # one frame, recorded as a run",
+        "RE(bp.count([{name}], num=3))        # three frames, the cell off",
+    )
     FREE = frozenset({"idle", "blanked"})
 
     dose_uc_per_cm2 = Cpt(ReadbackSignal, value=np.nan, units="uC/cm2", precision=4)
@@ -58,7 +65,7 @@ class Sem(FrameDevice):
         size = " x ".join(str(side) for side in self.image_shape())
         return (
             f"<{type(self).__name__} {self.name}: {self._scan}, {self.method.get()} {size}, "
-            f"{self.expected_duration_s.get():.4g} s, last frame {self.frame.get()}>"
+            f"{taking_said(self.expected_duration_s.get())}, {frames_said(self.frame.get())}>"
         )
 
     def configure_imager(self, imager: Imager, settings: Mapping[str, Any]) -> None:

@@ -54,6 +54,17 @@ class ClockSignal(ophyd.Signal):  # noqa: TID251 - the one subclass everything d
         kwargs.setdefault("timestamp", self._clock.time())
         super().__init__(**kwargs)
 
+    def __repr__(self) -> str:
+        """Name, value and unit, as last read."""
+        value, units = getattr(self, "_readback", None), self._units
+        text = f"{value:.6g}" if isinstance(value, float) else repr(value)
+        return f"<{type(self).__name__} {self.name}: {text}{' ' + units if units else ''}>"
+
+    @property
+    def units(self) -> str:
+        """Unit of the value; empty where it has none."""
+        return self._units
+
     @property
     def source_name(self) -> str:
         """Where the value comes from: the parent device's resource, else this program."""

@@ -23,6 +23,7 @@ from orchestrator.locks import controlling
 from orchestrator.profile.links import Link as LinkEntry
 from orchestrator.profile.loading import load_profile
 from orchestrator.profile.models import BenchProfile
+from orchestrator.records.bench_metadata import BenchMetadata, RunMetadata
 from orchestrator.records.recorder import Recorder
 from orchestrator.safe_off import energisers
 from orchestrator.watchdog import Watch
@@ -67,6 +68,7 @@ class Bench:
         laboratory: The simulated part; None where everything is real.
         live: What is going on now, for progress and status.
         watchdog: Switches off when the engine dies or hangs; None where nothing is real.
+        md: Metadata of every run on this bench, kept in a file of the data directory.
         say: Tells a person what takes long; by default the log.
     """
 
@@ -123,7 +125,16 @@ class Bench:
             )
         self.clock = self.time.clock
         self.live = Live(self._recorder.live, self.clock)
-        self.RE = Engine(loop=self.time.loop, clock=self.clock, record=self._record)
+        self.md = BenchMetadata(
+            self._recorder.directory.bench(self.profile.bench), self.profile.bench
+        )
+        self.RE = Engine(
+            loop=self.time.loop,
+            clock=self.clock,
+            record=self._record,
+            md=RunMetadata(self.md),
+            count=self.md.next_scan_id,
+        )
         self._open.callback(self._end_loop)
         self.time.set_moving(lambda: self.RE.moves_time or self._waits > 0)
         self._waits = 0

@@ -12,11 +12,12 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from types import FrameType
 from typing import Any, Protocol, runtime_checkable
 
 from bluesky import RunEngine
+from bluesky.run_engine import default_scan_id_source
 from bluesky.utils import DuringTask, RunEngineInterrupted
 from event_model import DocumentNames
 
@@ -53,18 +54,24 @@ class Ticker(DuringTask):
 
     Attributes:
         tick: Called about four times a second of real time; None does nothing.
+        rest: Called when the engine has paused or ended; None does nothing.
         period_s: Real seconds between calls.
     """
 
     def __init__(self) -> None:
         self.tick: Callable[[], None] | None = None
+        self.rest: Callable[[], None] | None = None
         self.period_s = 0.25
 
     def block(self, blocking_event: threading.Event) -> None:
         """Wait for the engine, calling `tick` meanwhile."""
-        while not blocking_event.wait(self.period_s):
-            if self.tick is not None:
-                self.tick()
+        try:
+            while not blocking_event.wait(self.period_s):
+                if self.tick is not None:
+                    self.tick()
+        finally:
+            if self.rest is not None:
+                self.rest()
 
 
 class Engine(RunEngine):
@@ -75,6 +82,7 @@ class Engine(RunEngine):
         clock: Time of the experiment; documents are stamped with it.
         record: Called with each document before anybody else; its exception ends the run.
         md: Metadata for every run.
+        count: Gives each run its scan id; by default they are counted from 1.
 
     Attributes:
         attended: A person is at the prompt: SIGINT pauses. Otherwise it aborts.
@@ -93,7 +101,8 @@ class Engine(RunEngine):
         loop: asyncio.AbstractEventLoop,
         clock: Clock,
         record: DocumentConsumer | None = None,
-        md: dict[str, Any] | None = None,
+        md: MutableMapping[str, Any] | None = None,
+        count: Callable[[], int] | None = None,
     ) -> None:
         self.clock = clock
         self.attended = True
@@ -104,15 +113,17 @@ class Engine(RunEngine):
         self.before_run: Callable[[], None] | None = None
         self._record = record
         self._energisers: dict[str, Energiser] = {}
-        self._in_message = False
+        self._in_message = self._drove = False
         self._interruption_streams: set[str] = set()
         self.ticker = Ticker()
+        standing: Any = md if md is not None else {}
         super().__init__(
-            md if md is not None else {},
+            standing,
             loop=loop,
             context_managers=[Signals],
             during_task=self.ticker,
             call_returns_result=True,
+            scan_id_source=default_scan_id_source if count is None else lambda _md: count(),
         )
         self.record_interruptions = True
         self.pause_msg = _PAUSED
@@ -170,15 +181,18 @@ class Engine(RunEngine):
         """Names of registered devices that drive a cell now."""
         return [name for name, device in self._energisers.items() if device.energised]
 
-    def switch_off(self) -> None:
+    def switch_off(self, *, success: bool = False) -> None:
         """Switch off every registered device, verified; what fails is tried again, then latched.
 
         Never raises: `unsafe` tells what is not known to be off.
+
+        Args:
+            success: What a device without power over a cell may take as leave to stay as it is.
         """
         for name, device in self._energisers.items():
             for attempt in range(1, _TRIES_TO_SWITCH_OFF + 1):
                 try:
-                    device.stop(success=False)
+                    device.stop(success=success)
                 except Exception as error:  # noqa: BLE001 - the next device must be tried too
                     self.unsafe[name] = str(error)
                     log.critical("%s: not switched off (attempt %d): %s", name, attempt, error)
@@ -195,7 +209,8 @@ class Engine(RunEngine):
                     log.warning("%s: energised outside the plan, switched off by the pause", name)
                     device.stop(success=True)
             return
-        self.switch_off()
+        # what drove no cell (`%mov oven 60`, a count) does not undo what a person has set
+        self.switch_off(success=self._exit_status == "success" and not self._drove)
         for run in self._run_bundlers.values():
             # bluesky collects what a flyer still holds only if it was never collected before
             run._uncollected.update(  # noqa: SLF001 - no public way; asserted by a test
@@ -232,6 +247,7 @@ class Engine(RunEngine):
 
         async def whole(msg: Any) -> Any:
             self._in_message = True
+            self._drove = self._drove or msg.command == "kickoff"
             try:
                 return await command(msg)
             finally:
@@ -273,6 +289,7 @@ class Engine(RunEngine):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run a plan as `bluesky.RunEngine` does; an abort asked for during a pause is kept."""
+        self._drove = False
         return self._until_it_rests(super().__call__, *args, **kwargs)
 
     def resume(self) -> Any:

@@ -61,3 +61,8 @@ __all__ = [
     "strip_and_plate",
     "tracer_exchange",
 ]
+
+
+def __dir__() -> list[str]:
+    """For completion at the prompt: plans and their pieces, not the modules they live in."""
+    return sorted(__all__)

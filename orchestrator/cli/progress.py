@@ -11,77 +11,15 @@ from rich.text import Text
 
 from orchestrator.cli.output import Output
 from orchestrator.estimate import duration_s
-from orchestrator.live import Present
+from orchestrator.session.line import line, span
 
 if TYPE_CHECKING:
     from orchestrator.bench import Bench
     from orchestrator.experiment import Experiment
 
-_DAY_S, _HOUR_S, _MINUTE_S = 86_400.0, 3600.0, 60.0
-_COLUMNS = 80
+__all__ = ["Drawing", "line", "shown", "span"]
+
 _TERMINAL_PERIOD_S, _PLAIN_PERIOD_S = 0.25, 5.0
-
-
-def span(seconds: float) -> str:
-    """A duration as a person says it: ``7.592 d``, ``4.4 h``, ``12 min``, ``8 s``."""
-    if seconds >= 1000 * _DAY_S:
-        return f"{seconds / _DAY_S:.0f} d"
-    if seconds >= 2 * _DAY_S:
-        return f"{seconds / _DAY_S:.3f} d"
-    if seconds >= 2 * _HOUR_S:
-        return f"{seconds / _HOUR_S:.1f} h"
-    if seconds >= 2 * _MINUTE_S:
-        return f"{seconds / _MINUTE_S:.0f} min"
-    return f"{seconds:.0f} s"
-
-
-def line(state: Present, steps: int, longest_s: float) -> Text:
-    """One line of at most 80 columns: time, cycle, step, voltage, current, frames, remaining.
-
-    Where large numbers leave no room, the remaining time goes first, then step, frames and cycle.
-
-    Args:
-        state: The newest state.
-        steps: Number of steps of the method.
-        longest_s: Longest experiment time of the run, s.
-    """
-    left_s = max(0.0, longest_s - state.elapsed_s)
-    parts = [
-        (f"{span(state.elapsed_s):>8}", "bold"),
-        (f"  cycle {state.cycle}", ""),
-        (f"  step {state.step_index + 1}/{steps}", ""),
-        (f"  {_voltage(state.voltage_v):>9}", "cyan"),
-        (f"  {_current(state.current_ma):>10}", "green"),
-        (_taken(state), ""),
-        (f"  <= {span(left_s)} left", "dim"),
-    ]
-    for least in (6, 2, 5, 1):
-        if sum(len(part) for part, _ in parts) <= _COLUMNS:
-            break
-        parts[least] = ("", "")
-    text = Text(no_wrap=True, overflow="ellipsis")
-    for part, style in parts:
-        text.append(part, style=style)
-    return text
-
-
-def _taken(state: Present) -> str:
-    """Frames and spectra so far; one of them alone where the other is not taken."""
-    frames = sum((state.frames or {}).values())
-    words = [f"  frame {frames}"] if frames or not state.spectra else []
-    return "".join([*words, f"  spectrum {state.spectra}" if state.spectra else ""])
-
-
-def _voltage(value_v: float | None) -> str:
-    if value_v is None:
-        return "--"
-    return f"{value_v:+.4f} V" if abs(value_v) >= 1.0 else f"{value_v * 1e3:+.1f} mV"
-
-
-def _current(value_ma: float | None) -> str:
-    if value_ma is None:
-        return "--"
-    return f"{value_ma:+.1f} mA" if abs(value_ma) >= 10.0 else f"{value_ma:+.4f} mA"
 
 
 class Drawing:

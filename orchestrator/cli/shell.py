@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import textwrap
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from orchestrator.cli import fault_options
@@ -60,10 +62,10 @@ def _session(bench: Bench, out: Output) -> None:
     from IPython.terminal.ipapp import TerminalIPythonApp
     from traitlets.config import Config
 
-    from orchestrator.session import namespace
+    from orchestrator.session import Screen, namespace
+    from orchestrator.session.prompt import install
 
     names = namespace(bench)
-    out.line(f"{bench!r}\n")
     out.line(_greeting(bench, names))
     config = Config()
     config.TerminalInteractiveShell.confirm_exit = False
@@ -72,6 +74,11 @@ def _session(bench: Bench, out: Output) -> None:
     config.IPCompleter.use_jedi = False
     app: Any = TerminalIPythonApp.instance(config=config, user_ns=names)
     app.initialize([])
+    screen = Screen(bench, out.people)
+    install(app.shell, bench, screen)
+    if screen.can_plot:
+        with suppress(Exception):  # a window that cannot be opened is no reason not to measure
+            app.shell.enable_matplotlib()
 
     def leave() -> NoReturn:
         app.shell.ask_exit()
@@ -82,14 +89,23 @@ def _session(bench: Bench, out: Output) -> None:
             app.shell.ask_exit()
 
     app.shell.events.register("post_run_cell", lambda _result: leave_if_ended())
-    with ending_in_order(leave):
-        app.start()
+    try:
+        with ending_in_order(leave):
+            app.start()
+    finally:
+        screen.close()
 
 
 def _greeting(bench: Bench, names: dict[str, Any]) -> str:
+    """What is here, what to type, and what the session remembers; at most 80 columns."""
+    first = next((name for name, one in bench.devices.items() if hasattr(one, "configure")), "")
     lines = [
-        f"Names: {', '.join(names)}",
-        "Try: bench   plans.<Tab>   RE(bp.count([mri]))   db[-1].table('mri')",
+        f"{bench!r}",
+        "",
+        *_wrapped(f"Names:   {' '.join(names)}"),
+        "Magics:  %mov %movr %ct %wa %live   (%mov? explains one)",
+        f"Try:     {first}?   plans.<Tab>   plans.in_situ_mri?   %wa   db[-1]",
+        _remembered(bench),
     ]
     if bench.clock.simulated:
         lines += [
@@ -97,3 +113,14 @@ def _greeting(bench: Bench, names: dict[str, Any]) -> str:
             "bench.wait(seconds); at the prompt it stands still.",
         ]
     return "\n".join(lines)
+
+
+def _remembered(bench: Bench) -> str:
+    """The standing metadata, which begins every run of this bench and data directory."""
+    keys = ", ".join(f"{key} {value!r}" for key, value in bench.md.items()) or "none yet"
+    text = f"bench.md: {keys}; last scan id {bench.md.last_scan_id}"
+    return "\n".join(_wrapped(text))
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, 80, subsequent_indent="         ")

@@ -11,6 +11,7 @@ from pathlib import Path
 from orchestrator.errors import RecordError
 
 _UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 _STREAM = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
 
 
@@ -48,6 +49,10 @@ class DataDirectory:
     def live(self) -> Path:
         """State of what runs now, replaced about once a second."""
         return self.root / "live.json"
+
+    def bench(self, name: str) -> Path:
+        """Standing metadata of a bench and the number of its last run."""
+        return self.root / "benches" / f"{_NOT_IN_NAMES.sub('_', name)[:100] or '_'}.yaml"
 
     def journal(self, uid: str) -> Path:
         """Journal of a run."""

@@ -71,7 +71,9 @@ def test_every_key_says_its_unit_and_the_readings_fit(bench):
     assert external == {"sem_image"}
     assert set(bench.sem.read()) == set(bench.sem.describe()) - external
     assert bench.sem.simulated
-    assert repr(bench.sem) == ("<Sem sem: idle, image 600 x 1600, nan s, last frame -1>")
+    assert repr(bench.sem) == (
+        "<Sem sem: idle, image 600 x 1600, duration not known, no frame yet>"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,9 @@
-"""What an IPython user gets: the same names in the shell, in scripts and in notebooks."""
+"""Something that is expensive to make, made when it is first used."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-
-from orchestrator.bench import Bench
 
 
 class Late:
@@ -51,29 +49,3 @@ class Late:
         if self._late_made is None:
             return f"<{self._late_name}: starts the store at first use>"
         return repr(self._late_made)
-
-
-def namespace(bench: Bench) -> dict[str, Any]:
-    """Names for a session: ``RE, bench, cat, db, bp, bps, plans`` and the devices by name.
-
-    `cat` (Tiled) and `db` (databroker) start the store at first use and wait, with a bound, until
-    the last journal is in it.
-
-    Args:
-        bench: The open bench.
-    """
-    import bluesky.plan_stubs as bps
-    import bluesky.plans as bp
-
-    import plans
-
-    return {
-        "RE": bench.RE,
-        "bench": bench,
-        "cat": Late(lambda: bench.store().cat, "cat"),
-        "db": Late(lambda: bench.store().db, "db"),
-        "bp": bp,
-        "bps": bps,
-        "plans": plans,
-        **bench.devices,
-    }
