@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 from ophyd import Kind
 
+from devices.clock import Clock
+
 _COLUMNS, _NAME = 78, 28
 
 
@@ -41,6 +43,22 @@ class Described:
             if lines:
                 parts.append("\n".join([f"{title}:", *lines]))
         return "\n\n".join([*parts, *more])
+
+
+class TakesTime:
+    """A device whose frames take a known time, for those who show how far one is."""
+
+    clock: Clock
+    expected_duration_s: Any
+    _scan: str
+    _begun_s: float
+
+    @property
+    def under_way(self) -> tuple[float, float] | None:
+        """How long the frame has been taken, and how long it should take, s; None: no frame."""
+        if self._scan == "idle":
+            return None
+        return self.clock.time() - self._begun_s, float(self.expected_duration_s.get())
 
 
 def shown(signal: Any) -> str:

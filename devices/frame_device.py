@@ -20,7 +20,7 @@ from ophyd import Component as Cpt
 from ophyd import Device, Kind
 from ophyd.status import Status
 
-from devices.at_prompt import Described
+from devices.at_prompt import Described, TakesTime
 from devices.clock import Clock, Handle
 from devices.derived import Analyses
 from devices.errors import DeviceError, InstrumentFault, LinkError, NotReachedError
@@ -46,7 +46,7 @@ class Scan(StrEnum):
     FETCHING = "fetching"
 
 
-class FrameDevice(Described, Device):
+class FrameDevice(Described, TakesTime, Device):
     """An imaging instrument; Triggerable, stageable, Pausable.
 
     `stage` checks the instrument and opens the stream of frames, `trigger` begins an acquisition
@@ -121,13 +121,6 @@ class FrameDevice(Described, Device):
     def simulated(self) -> bool:
         """Whether the instrument says of itself that it is simulated."""
         return self._imager.identity().simulated
-
-    @property
-    def under_way(self) -> tuple[float, float] | None:
-        """How long the frame has been taken, and how long it should take, s; None: no frame."""
-        if self._scan is Scan.IDLE:
-            return None
-        return self.clock.time() - self._begun_s, float(self.expected_duration_s.get())
 
     # --- what derived classes say ---
 

@@ -23,7 +23,7 @@ from orchestrator.locks import controlling
 from orchestrator.profile.links import Link as LinkEntry
 from orchestrator.profile.loading import load_profile
 from orchestrator.profile.models import BenchProfile
-from orchestrator.records.bench_metadata import BenchMetadata, RunMetadata
+from orchestrator.records.bench_metadata import RunMetadata
 from orchestrator.records.recorder import Recorder
 from orchestrator.safe_off import energisers
 from orchestrator.watchdog import Watch
@@ -125,16 +125,9 @@ class Bench:
             )
         self.clock = self.time.clock
         self.live = Live(self._recorder.live, self.clock)
-        self.md = BenchMetadata(
-            self._recorder.directory.bench(self.profile.bench), self.profile.bench
-        )
-        self.RE = Engine(
-            loop=self.time.loop,
-            clock=self.clock,
-            record=self._record,
-            md=RunMetadata(self.md),
-            count=self.md.next_scan_id,
-        )
+        self.md = self._recorder.metadata_of(self.profile.bench)
+        md = RunMetadata(self.md)
+        self.RE = Engine(loop=self.time.loop, clock=self.clock, record=self._record, md=md)
         self._open.callback(self._end_loop)
         self.time.set_moving(lambda: self.RE.moves_time or self._waits > 0)
         self._waits = 0

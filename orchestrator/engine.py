@@ -17,7 +17,6 @@ from types import FrameType
 from typing import Any, Protocol, runtime_checkable
 
 from bluesky import RunEngine
-from bluesky.run_engine import default_scan_id_source
 from bluesky.utils import DuringTask, RunEngineInterrupted
 from event_model import DocumentNames
 
@@ -81,8 +80,7 @@ class Engine(RunEngine):
         loop: The event loop that the clock schedules on.
         clock: Time of the experiment; documents are stamped with it.
         record: Called with each document before anybody else; its exception ends the run.
-        md: Metadata for every run.
-        count: Gives each run its scan id; by default they are counted from 1.
+        md: Metadata for every run; counts them where it has a method `next_scan_id`.
 
     Attributes:
         attended: A person is at the prompt: SIGINT pauses. Otherwise it aborts.
@@ -102,7 +100,6 @@ class Engine(RunEngine):
         clock: Clock,
         record: DocumentConsumer | None = None,
         md: MutableMapping[str, Any] | None = None,
-        count: Callable[[], int] | None = None,
     ) -> None:
         self.clock = clock
         self.attended = True
@@ -123,7 +120,7 @@ class Engine(RunEngine):
             context_managers=[Signals],
             during_task=self.ticker,
             call_returns_result=True,
-            scan_id_source=default_scan_id_source if count is None else lambda _md: count(),
+            scan_id_source=_scan_id,
         )
         self.record_interruptions = True
         self.pause_msg = _PAUSED
@@ -181,18 +178,18 @@ class Engine(RunEngine):
         """Names of registered devices that drive a cell now."""
         return [name for name, device in self._energisers.items() if device.energised]
 
-    def switch_off(self, *, success: bool = False) -> None:
+    def switch_off(self, *, leave: frozenset[str] = frozenset()) -> None:
         """Switch off every registered device, verified; what fails is tried again, then latched.
 
         Never raises: `unsafe` tells what is not known to be off.
 
         Args:
-            success: What a device without power over a cell may take as leave to stay as it is.
+            leave: Names of devices that may stay as they are if they cannot drive a cell.
         """
         for name, device in self._energisers.items():
             for attempt in range(1, _TRIES_TO_SWITCH_OFF + 1):
                 try:
-                    device.stop(success=success)
+                    device.stop(success=name in leave)
                 except Exception as error:  # noqa: BLE001 - the next device must be tried too
                     self.unsafe[name] = str(error)
                     log.critical("%s: not switched off (attempt %d): %s", name, attempt, error)
@@ -209,8 +206,7 @@ class Engine(RunEngine):
                     log.warning("%s: energised outside the plan, switched off by the pause", name)
                     device.stop(success=True)
             return
-        # what drove no cell (`%mov oven 60`, a count) does not undo what a person has set
-        self.switch_off(success=self._exit_status == "success" and not self._drove)
+        self.switch_off(leave=self._left_alone())
         for run in self._run_bundlers.values():
             # bluesky collects what a flyer still holds only if it was never collected before
             run._uncollected.update(  # noqa: SLF001 - no public way; asserted by a test
@@ -218,6 +214,18 @@ class Engine(RunEngine):
                 for device in self._energisers.values()
                 if device in self._objs_seen and hasattr(device, "collect_pages")
             )
+
+    def _left_alone(self) -> frozenset[str]:
+        """Devices without power over a cell that stay as they are at the end of a plan.
+
+        A plan that drove no cell and succeeded does not undo what a person has set before it
+        (`%ct` of an oven that is at 60 degree), nor, where it is no run but a move (`%mov oven
+        60`), what it was for.
+        """
+        if self._drove or self._exit_status != "success":
+            return frozenset()
+        moved = self._movable_objs_touched if self._run_start_uids else ()
+        return frozenset(name for name, device in self._energisers.items() if device not in moved)
 
     def fail(self, owner: Owner, error: BaseException) -> None:
         """Go safe because a callback on the clock raised, and end the running plan."""
@@ -354,6 +362,12 @@ class Signals:
         self._interrupts += 1
         pause = number == signal.SIGINT and self.engine.attended and self._interrupts == 1
         self.engine.interrupt(abort=not pause, reason=f"stopped by {name}")
+
+
+def _scan_id(md: Any) -> int:
+    """The number of the next run: counted by the metadata themselves, or from 1."""
+    count = getattr(md, "next_scan_id", None)
+    return int(md.get("scan_id", 0)) + 1 if count is None else int(count())
 
 
 class _Isolated:

@@ -41,23 +41,31 @@ _HEADER = """\
 _LOCK_S = 5.0
 
 
-class Frozen(dict[str, Any]):
+def _refuse(*_: Any, **__: Any) -> NoReturn:
+    raise TypeError(
+        "metadata: got a change inside a value, which would be lost "
+        '(set the whole value: bench.md["sample"] = {**bench.md["sample"], "type": "..."})'
+    )
+
+
+class FrozenMapping(dict[str, Any]):
     """A mapping that was read and cannot be changed in place; a copy of it is a plain dict."""
 
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError(
-            "metadata: got a change inside a value, which would be lost "
-            '(set the whole value: bench.md["sample"] = {**bench.md["sample"], "type": "..."})'
-        )
-
-    __setitem__ = __delitem__ = _refuse
-    clear = pop = popitem = setdefault = update = __ior__ = _refuse
-
-    def __copy__(self) -> dict[str, Any]:
-        return dict(self)
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
 
     def __deepcopy__(self, memo: Any) -> dict[str, Any]:
-        return {key: _thawed(value) for key, value in self.items()}
+        return {key: copy.deepcopy(value, memo) for key, value in self.items()}
+
+
+class FrozenList(list[Any]):
+    """A list that was read and cannot be changed in place; a copy of it is a plain list."""
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    append = extend = insert = pop = remove = clear = sort = reverse = _refuse
+
+    def __deepcopy__(self, memo: Any) -> list[Any]:
+        return [copy.deepcopy(value, memo) for value in self]
 
 
 class BenchMetadata(MutableMapping[str, Any]):
@@ -242,17 +250,15 @@ class RunMetadata(MutableMapping[str, Any]):
     def __repr__(self) -> str:
         return repr(dict(self))
 
+    def next_scan_id(self) -> int:
+        """Count a run."""
+        return self.standing.next_scan_id()
+
     def __deepcopy__(self, memo: Any) -> dict[str, Any]:
         return {key: copy.deepcopy(value, memo) for key, value in self.items()}
 
 
 def _frozen(value: Any) -> Any:
     if isinstance(value, dict):
-        return Frozen({key: _frozen(inner) for key, inner in value.items()})
-    return tuple(_frozen(inner) for inner in value) if isinstance(value, list) else value
-
-
-def _thawed(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _thawed(inner) for key, inner in value.items()}
-    return [_thawed(inner) for inner in value] if isinstance(value, tuple | list) else value
+        return FrozenMapping({key: _frozen(inner) for key, inner in value.items()})
+    return FrozenList(_frozen(inner) for inner in value) if isinstance(value, list) else value

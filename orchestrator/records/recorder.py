@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import RecordError
+from orchestrator.records.bench_metadata import BenchMetadata
 from orchestrator.records.directory import DataDirectory
 from orchestrator.records.frames import Hdf5Frames
 from orchestrator.records.journal import JournalWriter
@@ -54,6 +55,10 @@ class Recorder:
             self.journal(name, {**doc, "reason": f"{doc.get('reason', '')} [{error}]".strip()})
             raise
         self.journal(name, doc)
+
+    def metadata_of(self, bench: str) -> BenchMetadata:
+        """The standing metadata of a bench in this data directory."""
+        return BenchMetadata(self.directory.bench(bench), bench)
 
     @property
     def uid(self) -> str:

@@ -79,6 +79,8 @@ def current(value_ma: float | None) -> str:
 def charge(value_mah: float, *, signed: bool = True) -> str:
     """A charge as a person says it: ``+2.095 µAh``, ``1.2570 mAh``."""
     sign = "+" if signed else ""
+    if abs(value_mah) >= 1000.0:
+        return f"{1e-3 * value_mah:{sign}.4g} Ah"
     if abs(value_mah) >= 0.1:
         return f"{value_mah:{sign}.4f} mAh"
     return f"{round(1e3 * value_mah, 3) + 0.0:{sign}.3f} µAh"

@@ -6,7 +6,7 @@ import copy
 
 import bluesky.plans as bp
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.bench import open_bench
@@ -31,11 +31,13 @@ def md(tmp_path):
     return BenchMetadata(tmp_path / "benches" / "sim-mri.yaml", "sim-mri")
 
 
-@given(st.dictionaries(KEYS, VALUES, max_size=4))
+@settings(max_examples=30, deadline=None)
+@given(st.dictionaries(KEYS, VALUES, max_size=3))
 def test_what_is_set_is_there_in_the_next_session(tmp_path_factory, given_md):
     path = tmp_path_factory.mktemp("md") / "bench.yaml"
     first = BenchMetadata(path, "b")
-    first.update(given_md)
+    for key, value in given_md.items():
+        first[key] = value
     later = BenchMetadata(path, "b")
     assert copy.deepcopy(dict(later)) == given_md
     assert copy.deepcopy(RunMetadata(later)) == given_md
@@ -57,11 +59,10 @@ def test_a_change_inside_a_value_is_refused_instead_of_lost(md):
         lambda: md["sample"].update(type="film"),
         lambda: md["sample"].__setitem__("type", "film"),
         lambda: md["sample"]["maker"].pop("name"),
+        lambda: md["sample"]["sides"].append(3),
     ):
         with pytest.raises(TypeError, match="would be lost"):
             change()
-    with pytest.raises(AttributeError):
-        md["sample"]["sides"].append(3)
     md["sample"] = {**md["sample"], "type": "film"}
     assert md["sample"]["type"] == "film"
 

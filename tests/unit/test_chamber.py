@@ -3,6 +3,8 @@
 import math
 
 import bluesky.plan_stubs as bps
+import bluesky.plans as bp
+import bluesky.preprocessors as bpp
 import pytest
 
 from devices.chamber import TemperatureChamber
@@ -69,11 +71,29 @@ def test_set_is_done_when_it_has_settled_and_the_run_ends_with_the_chamber_off(v
     oven = Oven(virtual_engine.clock)
     device = chamber(virtual_engine, oven)
     began_s = virtual_engine.clock.time()
-    virtual_engine.RE(moving(device, 60.0))
+    virtual_engine.RE(bpp.run_wrapper(moving(device, 60.0)))
     assert virtual_engine.clock.time() - began_s == pytest.approx(1020.0)  # polls each 30 s
     assert oven.said == [("limit", -20.0, 80.0), ("force", 60.0), "release"]
     assert device.state.get() == "off"
+
+
+def test_a_move_that_is_no_run_stays_and_a_reading_does_not_undo_it(virtual_engine):
+    oven = Oven(virtual_engine.clock)
+    device = chamber(virtual_engine, oven)
+    virtual_engine.RE(moving(device, 60.0))
+    assert device.state.get() == "settled"
+    virtual_engine.RE(bp.count([device]))
+    assert device.state.get() == "settled"
+    assert "release" not in oven.said
+    with pytest.raises(RuntimeError, match="went wrong"):
+        virtual_engine.RE(fails(device))
+    assert oven.said[-1] == "release"
     assert not virtual_engine.RE.unsafe
+
+
+def fails(device):
+    yield from bps.trigger(device, wait=True)
+    raise RuntimeError("the end of a plan that went wrong")
 
 
 def test_hold_keeps_the_temperature_after_a_run(virtual_engine):

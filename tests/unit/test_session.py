@@ -9,7 +9,7 @@ import bluesky.plans as bp
 import numpy as np
 import pytest
 from bluesky.utils import RunEngineInterrupted
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
@@ -195,15 +195,16 @@ def began(table, stream="echem"):
     table.document("descriptor", {"uid": "d", "name": stream, "data_keys": {}})
 
 
+@settings(max_examples=40, deadline=None)
 @given(
-    days=st.floats(0.01, 60),
+    days=st.floats(0.01, 30),
     period_s=st.sampled_from([1.0, 10.0, 30.0, 900.0]),
     scale=st.floats(-30, 30).map(lambda power: 10.0**power),
 )
 def test_weeks_of_records_are_a_few_screens_of_80_columns(days, period_s, scale):
     table = LiveTable()
     began(table)
-    every = max(period_s, days * DAY_S / 3000)  # a batch of records for each poll
+    every = max(period_s, days * DAY_S / 1000)  # a batch of records for each poll
     for batch in range(int(days * DAY_S / every)):
         t_s = batch * every + np.linspace(0, every, 3, endpoint=False)
         table.records(records(t_s, charge_mah=-scale if scale < 1e5 else 1e5))
@@ -240,7 +241,7 @@ def test_other_plans_have_their_readings_in_columns(tmp_path):
         bench.RE(bp.count([bench.press]))
     rows = stream.getvalue().splitlines()
     assert "pressure_mpa" in rows[1]
-    assert rows[2].split()[1] == "1"
+    assert rows[2].split()[:3][-1] == "1"
     assert "run " in rows[4]
     assert "success" in rows[4]
     assert max(map(len, rows)) <= 80
@@ -250,6 +251,7 @@ def test_other_plans_have_their_readings_in_columns(tmp_path):
 # --- the plot -------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(
     values=st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=300),
     batch=st.integers(1, 40),
