@@ -6,6 +6,11 @@ from typing import Any
 
 from ophyd.status import Status
 
+from devices.technique import OnPause
+
+DROPPED = "dropped by a pause"
+"""What a device's `quality` says where a pause ended a frame for good."""
+
 
 class Attempt:
     """Triggers a device; the status always succeeds, and `error` says how it went.
@@ -19,6 +24,7 @@ class Attempt:
     Attributes:
         error: Why the last attempt failed; None if it did not.
         taker: Who takes a frame with it now and has not stored it yet; None if nobody does.
+        on_pause: What a pause does to the next frame; None: as the device has it.
     """
 
     parent = None
@@ -28,6 +34,8 @@ class Attempt:
         self.name = f"{device.name}_attempt"
         self.error: BaseException | None = None
         self.taker: object | None = None
+        self.on_pause: OnPause | None = None
+        self._usual: OnPause | None = getattr(device, "on_pause", None)
         self._inner: Status | None = None
         self._outer: Status | None = None
 
@@ -37,6 +45,8 @@ class Attempt:
             return self._outer
         self.error = None
         outer = self._outer = Status(obj=self, timeout=None)
+        if self._usual is not None:
+            self.device.on_pause = self.on_pause or self._usual
         try:
             self._inner = self.device.trigger()
         except Exception as error:  # noqa: BLE001 - any failure of an image is an answer

@@ -74,8 +74,9 @@ class AmendableRunner(CellRunner):
         """What is left of the step at this moment; None where none runs."""
         if self.phase not in (Phase.RUNNING, Phase.PAUSED) or self._left is None:
             return None
-        ran_s = 0.0 if self.run is None else self._clock.time() - self.run.began_s
-        return remainder(self._left, ran_s)
+        if self.run is None or self.run.apart:  # it stands still
+            return self._left
+        return remainder(self._left, self._clock.time() - self.run.began_s)
 
     def amend(self, amendment: Amendment, told: Callable[[], None]) -> None:
         """Go on with a changed step: its program is ended, and what is left loaded anew.
@@ -84,18 +85,18 @@ class AmendableRunner(CellRunner):
             amendment: The change; says itself if the instrument refuses it.
             told: Called once it is settled: it holds, is refused, or the step had ended.
         """
-        if self._technique is not amendment.of or not self._in_step():
+        if self._technique is not amendment.of or self.phase is not Phase.RUNNING:
             amendment.refuse(_ENDED, told)
             return
         self._amendments.add(amendment, told)
         if not self._interrupting:
             self._clock.attempt(lambda: self._interrupt(_TRIES))
 
-    def _load_rest(self) -> CellRun | None:
+    def _load_next(self) -> CellRun | None:
         if self._left is not None and self._technique is not None:
             whole = self._technique, self._left
             self._technique, self._left = self._amendments.apply(*whole, self._backend.load)
-        return super()._load_rest()
+        return super()._load_next()
 
     def _survives(self, error: DeviceError) -> bool:
         self._amendments.refuse_all(f"the step failed: {error}")

@@ -17,6 +17,9 @@ INTERRUPTIBLE = frozenset({"current", "voltage", "rest"})
 LEAST_REST_S = 0.5
 """A step with less left than this after a spectrum is over first, s."""
 
+BY_ITSELF = frozenset({"time", "end_voltage", "end_current", "ended"})
+"""Reasons after which the protocol goes on."""
+
 SWEEP_PERIOD_S = 1.0
 """Longest time between the direct records during a sweep, s."""
 
@@ -30,12 +33,14 @@ class SpectrumRequest:
         limits: Limits at the cell where no step runs.
         series: Number of the series it belongs to, -1 for a step of the protocol.
         done: Called once with how it went: ``ok``, ``ok`` with a remark, or why there is none.
+        at_rest: The running step stands still meanwhile, and the cell is measured at rest.
     """
 
     sweep: Sweep
     limits: CellLimits
     series: int
     done: Callable[[Outcome], None]
+    at_rest: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class CellRun:
         counter_mah: What the instrument's charge counter showed last, mAh; NaN without one.
         spectrum: Points read so far.
         stored: Whether its spectrum is whole and was kept.
+        apart: The step, if there is one, stands still: none of this is part of it.
     """
 
     programs: tuple[Program, ...]
@@ -77,6 +83,7 @@ class CellRun:
     counter_mah: float = math.nan
     spectrum: list[SpectrumPoints] = field(default_factory=list)
     stored: bool = False
+    apart: bool = False
 
     @property
     def duration_s(self) -> float:
@@ -137,6 +144,18 @@ def with_spectrum(
         unknown = math.isnan(about_v)
         taken = replace(taken, setpoint=0.0 if unknown else about_v, at_open_circuit=unknown)
     return taken, replace(left, duration_s=left.duration_s - sweep_s)
+
+
+def during(
+    left: Program, request: SpectrumRequest, last: tuple[float, float]
+) -> tuple[Program, ...]:
+    """What runs next for a spectrum that is wanted during a step; empty where it does not fit.
+
+    A spectrum at rest comes alone, the step stands still until it is over; else `with_spectrum`.
+    """
+    if request.at_rest and left.mode in INTERRUPTIBLE:
+        return (free_spectrum(request),)
+    return with_spectrum(left, request, last) or ()
 
 
 def free_spectrum(request: SpectrumRequest) -> Program:

@@ -12,7 +12,7 @@ import logging
 import math
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,16 +21,17 @@ from ophyd import Device, Kind
 from ophyd.status import Status
 
 from devices.at_prompt import Described, TakesTime
+from devices.attempt import DROPPED
 from devices.clock import Clock, Handle
 from devices.derived import Analyses
 from devices.errors import DeviceError, InstrumentFault, LinkError, NotReachedError
+from devices.exposure import Exposures
 from devices.imaging_roles import AcquisitionStatus, Imager
 from devices.roles import ChargeSource, FrameSink, Worker
 from devices.signals import ReadbackSignal
+from devices.technique import OnPause
 
 log = logging.getLogger(__name__)
-
-OnPause = Literal["continue", "restart", "drop"]
 
 _RETRY_S, _RETRIES = 1.0, 3
 _LATE_FRAME_S = 600.0
@@ -82,11 +83,14 @@ class FrameDevice(Described, TakesTime, Device):
     charge_end_mah = Cpt(ReadbackSignal, value=np.nan, units="mAh", precision=6)
     exposure_charge_mah = Cpt(ReadbackSignal, value=np.nan, units="mAh", precision=6)
     exposure_throughput_mah = Cpt(ReadbackSignal, value=np.nan, units="mAh", precision=6)
+    frame_clock_offset_s = Cpt(ReadbackSignal, value=np.nan, units="s", precision=6)
+    frame_clock_offset_error_s = Cpt(ReadbackSignal, value=np.nan, units="s", precision=7)
     quality = Cpt(ReadbackSignal, value="", dtype="string")
     new_frame = Cpt(ReadbackSignal, value=0, dtype="integer", kind=Kind.omitted)
 
     expected_duration_s = Cpt(ReadbackSignal, value=np.nan, units="s", kind=Kind.config)
     clock_offset_s = Cpt(ReadbackSignal, value=np.nan, units="s", kind=Kind.config)
+    clock_offset_error_s = Cpt(ReadbackSignal, value=np.nan, units="s", kind=Kind.config)
     serial = Cpt(ReadbackSignal, value="", dtype="string", kind=Kind.config)
 
     def __init__(
@@ -106,15 +110,15 @@ class FrameDevice(Described, TakesTime, Device):
         self.clock, self.resource = clock, resource
         super().__init__(prefix, name=name, **kwargs)
         self._imager = imager
-        self._frames, self._worker, self._charge = frames, worker, charge
+        self._frames, self._worker = frames, worker
+        self._exposures = Exposures(name, clock, imager.time, charge)
         self.analyses = Analyses(name, clock)
         self.on_pause: OnPause = on_pause
         self._scan = Scan.IDLE
         self._done: Status | None = None
         self._timer: Handle | None = None
         self._documents: list[tuple[str, dict[str, Any]]] = []
-        self._restart, self._misses, self._begun_s = False, 0, 0.0
-        self._charge_start = (np.nan, np.nan)
+        self._restart, self._misses = False, 0
         self.serial.update(imager.identity().serial)
 
     @property
@@ -196,7 +200,9 @@ class FrameDevice(Described, TakesTime, Device):
                 remedy="end what goes on there, then begin again",
             )
         self.expected_duration_s.update(self._imager.expected_duration_s())
-        self.clock_offset_s.update(round(self._imager.time() - self.clock.time(), 6))
+        offset = self._exposures.clocks.measure()
+        self.clock_offset_s.update(offset.seconds)
+        self.clock_offset_error_s.update(offset.error_s)
         self.frame.update(-1)
         _, units = self.image_axes()
         self._frames.open(self.name, self._image_key, self.image_shape(), "<f4", units=units)
@@ -242,29 +248,38 @@ class FrameDevice(Described, TakesTime, Device):
     # --- Pausable, Stoppable ---
 
     def pause(self) -> None:
-        """Let the frame go on, or end it, as `on_pause` says."""
+        """Let the frame go on, or end it, as `on_pause` says; what fails there fails the frame."""
         if self._scan is Scan.ACQUIRING and self.on_pause != "continue":
             self._cancel_timer()
-            self._imager.abort()
             self._scan = Scan.IDLE
+            try:
+                self._imager.abort()
+            except DeviceError as error:
+                self.callback_failed(error)
+                return
             self._restart = self.on_pause == "restart"
             if not self._restart:
-                self._end_without_frame("dropped by a pause")
+                self._end_without_frame(DROPPED)
 
     def resume(self) -> None:
-        """Begin the frame again if the pause ended it."""
+        """Begin the frame again if the pause ended it; what fails there fails the frame."""
         if self._restart:
             self._restart = False
-            self._begin()
+            try:
+                self._begin()
+            except DeviceError as error:
+                self.callback_failed(error)
 
     def stop(self, *, success: bool = False) -> None:
         """End any acquisition; idempotent."""
         self._cancel_timer()
-        self._restart = False
         if self._scan is Scan.ACQUIRING:
             self._scan = Scan.IDLE
             self._imager.abort()
             self._end_without_frame("aborted")
+        elif self._restart:
+            self._end_without_frame("aborted")
+        self._restart = False
         super().stop(success=success)
 
     def callback_failed(self, error: BaseException) -> None:
@@ -286,6 +301,7 @@ class FrameDevice(Described, TakesTime, Device):
 
     def _begin(self) -> None:
         self.new_frame.update(0)
+        offset = self._exposures.clocks.now()
         status = self.start_scan()
         if not self.has_started(status):
             raise InstrumentFault(
@@ -293,10 +309,9 @@ class FrameDevice(Described, TakesTime, Device):
                 f"the scan did not start: it is {status.state} {status.error}".strip(),
                 remedy="look at the instrument and what triggers it",
             )
-        self._begun_s = self.clock.time()
+        self._exposures.begin(offset)
         self._misses = 0
         self._scan = Scan.ACQUIRING
-        self._charge_start = self._charge_at(self._begun_s)
         self._poll_after(self.expected_duration_s.get())
 
     def _poll_after(self, delay_s: float) -> None:
@@ -318,7 +333,7 @@ class FrameDevice(Described, TakesTime, Device):
             self.callback_failed(error)
 
     def _follow(self, status: AcquisitionStatus) -> None:
-        waited_s = self.clock.time() - self._begun_s
+        waited_s = self.clock.time() - self._exposures.begun_s
         if status.state in self.FREE and math.isfinite(status.t_end_s):
             self._fetch(status)
             return
@@ -333,17 +348,7 @@ class FrameDevice(Described, TakesTime, Device):
 
     def _fetch(self, status: AcquisitionStatus) -> None:
         """Download and write the frame in the worker; virtual time stands still meanwhile."""
-        offset_s = np.nan_to_num(self.clock_offset_s.get())
-        start_s, end_s = status.t_start_s - offset_s, status.t_end_s - offset_s
-        charge_end = self._charge_at(end_s)
-        exposure = {
-            "t_start_s": start_s,
-            "t_end_s": end_s,
-            "charge_start_mah": self._charge_start[0],
-            "charge_end_mah": charge_end[0],
-            "exposure_charge_mah": charge_end[0] - self._charge_start[0],
-            "exposure_throughput_mah": charge_end[1] - self._charge_start[1],
-        }
+        exposure = self._exposures.end(status.t_start_s, status.t_end_s)
         self._scan = Scan.FETCHING
 
         def work() -> tuple[Any, ...]:
@@ -378,15 +383,6 @@ class FrameDevice(Described, TakesTime, Device):
         self.new_frame.update(1)
         self.analyses.tell(found, index, scalars["t_end_s"])
         self._done.set_finished()
-
-    def _charge_at(self, t_s: float) -> tuple[float, float]:
-        if self._charge is None:
-            return np.nan, np.nan
-        try:
-            return self._charge.charge_at(t_s)
-        except DeviceError as error:
-            log.warning("%s: the charge is not known at this frame: %s", self.name, error)
-            return np.nan, np.nan
 
     def _end_without_frame(self, why: str) -> None:
         log.info("%s: no frame: %s", self.name, why)

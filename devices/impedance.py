@@ -220,13 +220,15 @@ class SpectrumSeries:
 
     Its rows are collected from `collects`. What is measured about: the direct current (or
     voltage) of the running step, whose time goes on meanwhile; where no step runs, or what is
-    left of it is shorter than the sweep, the open cell, once the step is over.
+    left of it is shorter than the sweep, the open cell, once the step is over. With `at_rest` the
+    cell at rest, while the running step stands still.
 
     Args:
         potentiostat: Takes them.
         sweep: Frequencies and amplitude.
         limits: Limits at the cell where no step runs.
         number: Number of the series in its run.
+        at_rest: Whether the cell is always measured at rest.
 
     Attributes:
         limits: As given; may be tightened for later spectra.
@@ -238,13 +240,20 @@ class SpectrumSeries:
     parent = None
 
     def __init__(
-        self, potentiostat: Potentiostat, sweep: Sweep, *, limits: CellLimits, number: int = 0
+        self,
+        potentiostat: Potentiostat,
+        sweep: Sweep,
+        *,
+        limits: CellLimits,
+        number: int = 0,
+        at_rest: bool = False,
     ) -> None:
         potentiostat.check_spectrum(sweep, limits)
         self._potentiostat, self.collects = potentiostat, potentiostat.eis
         self.clock = potentiostat.clock
         self.name = f"{self.collects.name}_{number}" if number else self.collects.name
         self._sweep, self.limits, self._number = sweep, limits, number
+        self._at_rest = at_rest
         self._request: SpectrumRequest | None = None
         self._done: Status | None = None
         common = {"clock": self.clock}
@@ -263,7 +272,9 @@ class SpectrumSeries:
             return self._done
         self.new_frame.update(0)
         self._done = Status(obj=self, timeout=None)
-        self._request = SpectrumRequest(self._sweep, self.limits, self._number, self._ended)
+        self._request = SpectrumRequest(
+            self._sweep, self.limits, self._number, self._ended, at_rest=self._at_rest
+        )
         self.collects.ask(self._request)
         return self._done
 

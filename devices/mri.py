@@ -13,12 +13,13 @@ import numpy.typing as npt
 from devices.at_prompt import frames_said, taking_said
 from devices.clock import Clock
 from devices.errors import NotReachedError
-from devices.frame_device import FrameDevice, OnPause
+from devices.frame_device import FrameDevice
 from devices.frame_judgement import judge
 from devices.imaging_roles import AcquisitionStatus, Imager
 from devices.mri_configuration import MriConfiguration
 from devices.mri_methods import frame_dims
 from devices.roles import ChargeSource, ConsoleState, FrameSink, MriConsole, TriggerSource, Worker
+from devices.technique import OnPause
 
 _WAIT_FOR_TRIGGER_S = 5.0
 

@@ -13,6 +13,7 @@ from ophyd.status import Status
 from devices.at_prompt import Described
 from devices.cell_amending import AmendableRunner
 from devices.cell_face import Phase, ended_with_fault
+from devices.cell_hold import HeldCell
 from devices.cell_limits import check_sweep, check_within
 from devices.cell_records import COLUMNS, CellLog, Records
 from devices.clock import Clock
@@ -35,7 +36,9 @@ class Potentiostat(Described, Device):
     Spectra come from `eis` (`devices.impedance`). One that is asked for while a step runs ends
     the step's program on the instrument, which is loaded again with the spectrum before the rest
     of the step: the sweep's time and charge count towards the step. One that finds no step, or
-    too little of it left, is taken of the open cell.
+    too little of it left, is taken of the open cell. Exposures that want the cell at rest or open
+    say so through a `held_cell`: the running step stands still until they are over, and goes on
+    with what was left of it.
 
     Args:
         prefix: Not used; ophyd passes it.
@@ -206,7 +209,8 @@ class Potentiostat(Described, Device):
 
         Raises:
             LimitError: The step or its limits lie outside what the bench allows.
-            InstrumentFault: Another step runs, or a spectrum is being taken.
+            InstrumentFault: Another step runs, a spectrum is being taken, or an exposure holds
+                the cell.
         """
         if isinstance(technique, Amendment):
             return self._amend(technique)
@@ -306,6 +310,21 @@ class Potentiostat(Described, Device):
         """Read what the instrument recorded since the last time."""
         self._runner.poll()
 
+    def held_cell(self, who: str, limits: CellLimits, period_s: float) -> HeldCell:
+        """The cell as a series of exposures wants it while each of them lasts.
+
+        Args:
+            who: Whose exposures they are.
+            limits: Limits at the cell while it rests.
+            period_s: Time between records while it rests, s.
+
+        Raises:
+            LimitError: The limits lie outside what the bench allows.
+        """
+        check_within(limits, self._limits, who=self.name)
+        name = f"{self.name}_for_{who}"
+        return HeldCell(name, self.clock, self._runner.hold, limits, period_s)
+
     def check_spectrum(self, sweep: Sweep, limits: CellLimits) -> None:
         """See that a spectrum can be taken.
 
@@ -321,7 +340,7 @@ class Potentiostat(Described, Device):
         self._runner.spectrum_dropped()
 
     def _spectrum_wanted(self) -> None:
-        self._runner.spectrum_wanted()
+        self._runner.later()
 
     # --- what the runner shows ---
 

@@ -58,19 +58,23 @@ def experiment_plan(
         after=steps.after,
     )
     images = [
-        _capture(
-            series.when,
-            devices[series.device],
-            potentiostat,
-            cell,
-            series.settings.model_dump(mode="json", exclude_none=True),
+        replace(
+            _capture(
+                series.when,
+                devices[series.device],
+                potentiostat,
+                cell,
+                series.settings.model_dump(mode="json", exclude_none=True),
+            ),
+            cell=series.cell,
+            on_pause=series.on_pause,
         )
         for series in experiment.images
     ]
     spectra = []
     for number, asked in enumerate(experiment.spectra):
         sweep = sweep_of(lower_spectrum(asked.settings, experiment.sample))
-        taken = cell.spectra(potentiostat, sweep, number)
+        taken = cell.spectra(potentiostat, sweep, number, at_rest=asked.cell == "rest")
         spectra.append(_capture(asked.when, taken, potentiostat, cell))
     captures = [*images, *spectra]
     conditions = [_condition(one, potentiostat, cell) for one in experiment.stop_when]

@@ -116,9 +116,13 @@ class Cell:
         """
         return [self._asked(one, potentiostat) for one in stop_when]
 
-    def spectra(self, potentiostat: Potentiostat, sweep: Sweep, number: int = 0) -> SpectrumSeries:
+    def spectra(
+        self, potentiostat: Potentiostat, sweep: Sweep, number: int = 0, *, at_rest: bool = False
+    ) -> SpectrumSeries:
         """A series of spectra within the limits; raises `LimitError` where they cannot be."""
-        return SpectrumSeries(potentiostat, sweep, limits=self.limits, number=number)
+        return SpectrumSeries(
+            potentiostat, sweep, limits=self.limits, number=number, at_rest=at_rest
+        )
 
     def _asked(self, one: Stop, potentiostat: Potentiostat) -> Condition:
         if isinstance(one, Condition):

@@ -1,6 +1,9 @@
 """Images and spectra beside a running cell: when one is due, one attempt after another.
 
 A frame is whatever a device delivers at a trigger: an image, a micrograph, a spectrum.
+
+Where the cell is to rest or to be open during the exposure, it is held first, then the frame is
+taken, then the cell goes on: three messages, each of which may be repeated.
 """
 
 from __future__ import annotations
@@ -15,13 +18,16 @@ from bluesky import Msg
 from bluesky.utils import MsgGenerator
 from ophyd.status import Status
 
-from devices.attempt import Attempt
+from devices.attempt import DROPPED, Attempt
+from devices.cell_hold import CellState
 from devices.event import EventNote
 from devices.potentiostat import Potentiostat
 from devices.roles import CellLimits
+from devices.technique import OnPause
 from plans.conditions import Condition
 from plans.control import Meanwhile, waiting_for
 from plans.criteria import column
+from plans.holding import Holding
 from plans.stubs import is_done, note
 
 log = logging.getLogger(__name__)
@@ -50,6 +56,9 @@ class Capture:
         at: Moments of the protocol.
         on: One frame when this condition is first met.
         settings: Acquisition parameters for the device.
+        cell: What the cell does during an exposure. For frames that the potentiostat takes itself
+            only ``keep``: it is their device that says what they are taken about.
+        on_pause: What a pause does to a frame; None: as the device has it.
     """
 
     device: Any
@@ -59,6 +68,8 @@ class Capture:
     at: tuple[Moment, ...] = ()
     on: Condition | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    cell: CellState = "keep"
+    on_pause: OnPause | None = None
 
     @property
     def collects(self) -> Any:
@@ -75,8 +86,11 @@ class Track:
         event: Where missing frames are noted.
         attempt: Takes the frames of the device; shared by the tracks of one device, of which one
             takes a frame at a time. None: a new one.
+        holding: Holds the cell for its exposures; None where the protocol goes on meanwhile.
 
     Attributes:
+        running: Whether a frame is being taken.
+        waits: No frame that takes the cell is begun, because a step is about to.
         held: No frame is begun, because the run is ending.
         wanted: A frame is to be taken as soon as the device is free.
         meanwhile: Deals with what people ask while a frame is waited for.
@@ -90,12 +104,14 @@ class Track:
         source: Potentiostat,
         event: EventNote,
         attempt: Attempt | None = None,
+        holding: Holding | None = None,
     ) -> None:
         self.capture, self.device, self._source = capture, capture.device, source
         self._event = event
         self._attempt = Attempt(capture.device) if attempt is None else attempt
+        self._holding, self._deadline_s = holding, 0.0
         self.status: Status | None = None
-        self.running = False
+        self.running = self.waits = False
         self.awaited: Status | None = None
         self._collects = capture.collects
         self._failures = 0
@@ -122,12 +138,17 @@ class Track:
             self._next_s = max(now_s, self._next_s - former_s + every_s)
 
     def tighten(self, limits: CellLimits) -> None:
-        """Take later spectra within these limits; images have none."""
+        """Take later spectra, and let the cell rest, within these limits; images have none."""
         if self._collects is not None:
             self.device.limits = limits
+        if self._holding is not None:
+            self._holding.tighten(limits)
 
     def drop(self) -> MsgGenerator[None]:
         """Give up the frame that is being taken, if one is."""
+        if self._engaged and self._holding is not None:
+            yield from self._holding.release()
+            self._attempt.taker = None if not self.running else self._attempt.taker
         if self.running:
             yield from bps.stop(self.device)
             self.running, self._attempt.taker = False, None
@@ -158,30 +179,57 @@ class Track:
         """Begin a frame now, whatever `when` says; `serve` stores it."""
         yield from self._trigger()
 
+    @property
+    def _engaged(self) -> bool:
+        """Whether a frame is being taken, or the cell is asked for to take one."""
+        return self.running or (self._holding is not None and self._holding.asking)
+
+    @property
+    def takes_cell(self) -> bool:
+        """Whether the protocol cannot go on to its next step during a frame."""
+        return self._collects is not None or self._holding is not None
+
+    @property
+    def occupies_cell(self) -> bool:
+        """Whether no step may begin now."""
+        letting_go = self._holding is not None and self._holding.letting_go
+        return self.takes_cell and (self._engaged or letting_go)
+
     def serve(self, now_s: float) -> MsgGenerator[None]:
         """Store a frame that is done; take the next if it is due."""
+        if self._holding is not None and self._holding.in_force:
+            yield from self._holding.begin()
+            yield from self._expose()
         if self.running and is_done(self.status):
             yield from self._store()
+        elif self.running and self._holding is not None and now_s >= self._deadline_s:
+            yield from bps.stop(self.device)  # the protocol stands still for it no longer
+            yield from self._store()
+        if self.waits:
+            return
         if self.awaited is not None and is_done(self.awaited):
             yield from self._met()
         elif self._is_due(now_s):
             yield from self._trigger()
 
-    def settle(self) -> MsgGenerator[None]:
-        """A step is about to begin: what occupies the potentiostat is finished first."""
-        if self.running and self._collects is not None:
-            yield from self._wait()
-
     def waits_for(self) -> list[Status | None]:
         """Statuses whose end gives this track something to do."""
-        frame = [self.status] if self.running else []
-        return [*frame, self.awaited] if self.awaited is not None else frame
+        found: list[Status | None] = [self.status] if self.running else []
+        if self._holding is not None:
+            found += self._holding.waits_for()
+        if self.awaited is not None and not self.waits:
+            found.append(self.awaited)
+        return found
 
     def due_in_s(self, now_s: float) -> float:
         """Time to the next frame, s; infinite where none can be due before something happens."""
+        if self.running and self._holding is not None:
+            return max(0.0, self._deadline_s - now_s)
+        if self.waits:
+            return float("inf")
         if self.wanted and not self.busy and not self.held:
             return 0.0
-        if self.running or self.given_up or self.held:
+        if self._engaged or self.given_up or self.held:
             return float("inf")  # the end of the running frame is waited for, not the clock
         if self.capture.back_to_back:
             return 0.0
@@ -196,8 +244,9 @@ class Track:
         """
         if self._watch is not None:
             yield from bps.stop(self._watch)
-        if cut_short:
+        if cut_short or not self.running:
             yield from self.drop()
+        self._holding, self.waits = None, False  # the cell is off
         if self.running:
             yield from self._wait()
         wants_last = "end" in self.capture.at or (self.capture.back_to_back and cut_short)
@@ -230,7 +279,7 @@ class Track:
     def _is_due(self, now_s: float) -> bool:
         if self.wanted and not self.held:
             return not self.busy
-        if self.running or self.given_up or self.held:
+        if self._engaged or self.given_up or self.held:
             return False
         if self.capture.back_to_back:
             return self._attempt.taker is None
@@ -247,13 +296,24 @@ class Track:
             )
             return
         self._attempt.taker, self.wanted = self, False
+        if self._holding is None:
+            yield from self._expose()
+        else:
+            yield from self._holding.ask()
+
+    def _expose(self) -> MsgGenerator[None]:
+        self._attempt.on_pause = self.capture.on_pause
         self.status = yield from bps.trigger(self._attempt, group=self._attempt.name)
-        self.running = True
+        self.running, self._deadline_s = True, self._latest_s()
+
+    def _latest_s(self) -> float:
+        """When a frame that begins now is over at the latest, Unix s."""
+        duration_s = float(self.device.expected_duration_s.get())
+        return float(self.device.clock.time() + 2.0 * duration_s + _LAST_FRAME_EXTRA_S)
 
     def _wait(self) -> MsgGenerator[None]:
         """Wait for the frame that is being taken, with a deadline, and store it."""
-        duration_s = float(self.device.expected_duration_s.get())
-        deadline_s = self.device.clock.time() + 2.0 * duration_s + _LAST_FRAME_EXTRA_S
+        deadline_s = self._latest_s()
         while not is_done(self.status):
             left_s = deadline_s - self.device.clock.time()
             if left_s <= 0:
@@ -267,15 +327,12 @@ class Track:
     def _store(self) -> MsgGenerator[None]:
         """Write the frame's event, or note that there is none."""
         self.running, self._attempt.taker = False, None
+        if self._holding is not None:
+            yield from self._holding.release()
         error = self._attempt.error
         has_frame = yield from bps.rd(self.device.new_frame, default_value=1)
         if error is not None or not has_frame:
-            self._failures += 1
-            reason = str(error) if error is not None else str(self.device.quality.get())
-            yield from note(self._event, "frame_missing", f"{self.device.name}: {reason}")
-            if self.given_up:
-                text = f"{self.device.name}: {self._failures} frames in a row failed; no more"
-                yield from note(self._event, "imaging_ended", text)
+            yield from self._missing(str(error or self.device.quality.get()))
             return
         self._failures = 0
         if self._collects is not None:
@@ -284,6 +341,17 @@ class Track:
         yield from bps.create(name=self.device.name)
         yield from bps.read(self.device)
         yield from bps.save()
+
+    def _missing(self, reason: str) -> MsgGenerator[None]:
+        """Note that there is no frame, and why; a few in a row that failed are the last ones."""
+        if reason == DROPPED:  # as it was told to: no failure
+            yield from note(self._event, "frame_dropped", f"{self.device.name}: {reason}")
+            return
+        self._failures += 1
+        yield from note(self._event, "frame_missing", f"{self.device.name}: {reason}")
+        if self.given_up:
+            text = f"{self.device.name}: {self._failures} frames in a row failed; no more"
+            yield from note(self._event, "imaging_ended", text)
 
     def _store_rows(self) -> MsgGenerator[None]:
         """Write what the device collected; the first remark on it becomes an event."""

@@ -19,6 +19,7 @@ from plans.conditions import Condition
 from plans.control import Control
 from plans.cycling import Cycling
 from plans.environment import Environment, Surveillance
+from plans.holding import Holding
 from plans.imaging import SPECTRA, Capture, Moment, Track
 from plans.schedule import Position
 from plans.serving import Serving
@@ -46,6 +47,7 @@ class Progress:
         flush_at_s: When records become a page at the latest, Unix s.
         series: All series of images and spectra; they begin with the protocol.
         attempts: What takes the frames of a device, by the device's id.
+        tracks_made: How many series there were so far.
     """
 
     cycling: Cycling
@@ -60,6 +62,7 @@ class Progress:
     flush_at_s: float = 0.0
     series: list[Track] = field(default_factory=list)
     attempts: dict[int, Attempt] = field(default_factory=dict)
+    tracks_made: int = 0
 
     def __post_init__(self) -> None:
         self.cycling = replace(self.cycling, method=list(self.cycling.method))
@@ -88,10 +91,19 @@ class Progress:
 
     def track(self, capture: Capture) -> Track:
         """Takes the frames of a capture."""
-        attempt = self.attempt(capture.device)
-        track = Track(capture, self.cycling.potentiostat, self.event, attempt)
+        attempt, pstat = self.attempt(capture.device), self.cycling.potentiostat
+        track = Track(capture, pstat, self.event, attempt, self._holding(capture))
         track.meanwhile = self.requests
         return track
+
+    def _holding(self, capture: Capture) -> Holding | None:
+        """What holds the cell for the exposures of a capture, where it is not to go on."""
+        if capture.cell == "keep" or capture.collects is not None:
+            return None
+        self.tracks_made += 1
+        cycling, who = self.cycling, f"{capture.device.name}_{self.tracks_made}"
+        cell = cycling.potentiostat.held_cell(who, cycling.limits, cycling.period_s)
+        return Holding(cell, capture.cell, capture.device.name, self.event)
 
     @property
     def now_s(self) -> float:
@@ -177,9 +189,16 @@ class Progress:
             yield Msg("collect", self.cycling.potentiostat.eis, name=SPECTRA, return_payload=False)
 
     def settle(self) -> MsgGenerator[None]:
-        """Spectra of the open cell are taken before anything else drives it."""
+        """Exposures of the resting or open cell, and spectra of it, end before a step begins.
+
+        No more of them begin meanwhile; a condition that is met ends the protocol at once.
+        """
         for track in self.tracks:
-            yield from track.settle()
+            track.waits = track.takes_cell
+        while not self.leaves_step and any(track.occupies_cell for track in self.tracks):
+            yield from self.serve()
+        for track in self.tracks:
+            track.waits = False
 
     def moment(self, moment: Moment) -> MsgGenerator[None]:
         """Frames that are wanted at this moment begin."""

@@ -17,8 +17,14 @@ from orchestrator.inputs.fields import Choice, Quantity, Text, at, problem
 from orchestrator.inputs.models import StrictModel
 from orchestrator.inputs.problems import described, key_remedy, listed
 
-CELL_DURING_EXPOSURE = ("keep",)
-"""What the cell may do during an exposure; extend where the plans carry it out."""
+CELL_DURING_EXPOSURE = ("keep", "rest", "open")
+"""What the cell may do during an exposure."""
+
+CELL_DURING_SPECTRUM = ("keep", "rest")
+"""What it may do while a spectrum is taken: one that is open cannot be measured."""
+
+ON_PAUSE = ("continue", "restart", "drop")
+"""What a pause may do to a frame."""
 
 MOMENTS = ("start", "step_start", "step_end", "cycle_end", "end")
 """Moments of a protocol at which an image or spectrum may be taken."""
@@ -153,13 +159,25 @@ class ImageSeries(StrictModel):
         device: Role (`mri`) or name of an imaging device of the bench.
         when: When an exposure begins.
         settings: How it is acquired.
-        cell: What the cell does during the exposure: `keep` goes on with the protocol.
+        cell: What the cell does during the exposure: `keep` goes on with the protocol; `rest`
+            (connected and recorded, no current) and `open` (output off) suspend the step.
+        on_pause: What a pause does to a frame: it goes on, begins again, or is dropped.
     """
 
     device: Annotated[str, Text("the role or name of an imaging device")]
     when: When = Field(description="when to take them, for example {back_to_back: true}")
     settings: ImageSettings = Field(description="the settings of the acquisition")
-    cell: Annotated[str, Choice("what the cell does", CELL_DURING_EXPOSURE)] = "keep"
+    cell: Annotated[
+        Literal["keep", "rest", "open"], Choice("what the cell does", CELL_DURING_EXPOSURE)
+    ] = "keep"
+    on_pause: Annotated[
+        Literal["continue", "restart", "drop"], Choice("what a pause does to a frame", ON_PAUSE)
+    ] = "continue"
+
+    @_model_validator(mode="after")
+    def _cell_gets_on(self) -> Self:
+        _not_back_to_back(self.when, self.cell)
+        return self
 
 
 class SpectrumSeries(StrictModel):
@@ -168,7 +186,24 @@ class SpectrumSeries(StrictModel):
     Attributes:
         when: When a spectrum begins.
         settings: Amplitude and frequencies.
+        cell: What the cell does meanwhile: `keep` goes on with the step, whose current or voltage
+            the spectrum is taken about; `rest` suspends the step.
     """
 
     when: When = Field(description="when to take them, for example {at: [start, end]}")
     settings: Impedance = Field(description="amplitude and frequencies")
+    cell: Annotated[Literal["keep", "rest"], Choice("what the cell does", CELL_DURING_SPECTRUM)] = (
+        "keep"
+    )
+
+    @_model_validator(mode="after")
+    def _cell_gets_on(self) -> Self:
+        _not_back_to_back(self.when, self.cell)
+        return self
+
+
+def _not_back_to_back(when: StrictModel, cell: str) -> None:
+    """A protocol that stands still during each of a gapless series would never go on."""
+    if cell != "keep" and isinstance(when, BackToBack):
+        what = f"got {cell} for a back-to-back series, expected keep: the step would never go on"
+        raise at(("cell",), problem(what, "use every_s, every_mah_per_cm2 or at"))

@@ -84,6 +84,7 @@ class SimulatedMriConsole:
         cable: Name of the cable at the trigger input.
         serial: Third field of ``*IDN?``; begins with ``SIM-``.
         clock_offset_s: What the console's clock (Unix s) shows when the world begins.
+        clock_drift_ppm: How much faster than the world's it runs, parts per million.
         preparation_s: Time from ``ACQ:ARM`` until triggers are accepted (state ``armed``), s.
         reconstruction_s: Time from the last echo to the image, s.
         strict: Raise `sim.errors.UnknownCommand` at an undefined header.
@@ -102,12 +103,13 @@ class SimulatedMriConsole:
         cable: str = "ttl",
         serial: str = "SIM-MRI-0001",
         clock_offset_s: float = EPOCH_S,
+        clock_drift_ppm: float = 0.0,
         preparation_s: float = 0.0,
         reconstruction_s: float = 2.0,
         strict: bool = True,
     ) -> None:
         self._world, self._acquirer_factory = world, acquirers
-        self._clock_offset_s = clock_offset_s
+        self._clock_offset_s, self.clock_drift_ppm = clock_offset_s, clock_drift_ppm
         self._preparation_s, self._reconstruction_s = preparation_s, reconstruction_s
         self.upsets = Upsets()
         self._settings = dict(PUBLISHED_FLASH_2D)
@@ -314,4 +316,4 @@ class SimulatedMriConsole:
         return self._acquirers[key]
 
     def _console_time(self, t_s: float) -> float:
-        return self._clock_offset_s + t_s
+        return self._clock_offset_s + t_s * (1.0 + 1e-6 * self.clock_drift_ppm)

@@ -113,7 +113,7 @@ def test_a_scanner_describes_what_each_method_gives(bench, method):
     assert [image["shape"], image["dims"]] == expected
     assert bench.mri.expected_duration_s.get() == pytest.approx(duration_s)
     held = {key.removeprefix("mri_") for key in after} - {
-        "expected_duration_s", "clock_offset_s", "serial",
+        "expected_duration_s", "clock_offset_s", "clock_offset_error_s", "serial",
     }  # fmt: skip
     assert held == set(SETTINGS_OF[method])
     assert set(bench.mri.describe_configuration()) == set(after)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from devices.cell_hold import CellState
 from orchestrator.errors import ExperimentError
 from orchestrator.experiment import Experiment, bench_of, load_experiment, read_experiment
 from orchestrator.experiment.conditions import CONDITIONS, Condition
@@ -224,7 +225,7 @@ def test_the_tables_agree_with_those_who_carry_them_out():
     assert set(CONDITIONS) == set(CRITERIA)
     assert tuple(MOMENTS) == Moment.__args__
     assert AtMoments(at=list(MOMENTS)).at == MOMENTS
-    assert CELL_DURING_EXPOSURE == ("keep",)
+    assert CellState.__args__ == CELL_DURING_EXPOSURE
     assert set(SIMULATED_SAMPLES) == set(SAMPLES)
     assert set(SIMULATED_SAMPLES["llzo_cell"]) == set(PRESETS)
     assert set(SIMULATED_SAMPLES["void_interface"]) == set(VOID_PRESETS)
