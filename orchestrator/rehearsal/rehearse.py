@@ -106,7 +106,12 @@ def rehearse(
 
 
 def rehearse_experiment(
-    experiment: Experiment, profile: BenchProfile, setting: Setting, *, file: Path | None = None
+    experiment: Experiment,
+    profile: BenchProfile,
+    setting: Setting,
+    *,
+    file: Path | None = None,
+    run: int = 0,
 ) -> Rehearsal:
     """Rehearse a validated file on the twin of its bench; see `rehearse`.
 
@@ -115,6 +120,7 @@ def rehearse_experiment(
         profile: The real bench.
         setting: Where and how.
         file: Where the experiment stands, for ``file:line:column``.
+        run: Which run of the file's sweep it is, from 0.
     """
     twin = twin_of(profile)
     sample = stand_in(experiment, profile)
@@ -131,12 +137,12 @@ def rehearse_experiment(
     limits = {key: getattr(safety, key) for key in _LIMITS}
     found = margins(done.course.records, limits)
     steps = step_summaries(done.course)
-    run = Rehearsed(experiment, done.course, steps, found, done.stop_reason, stage.horizon_s)
+    seen = Rehearsed(experiment, done.course, steps, found, done.stop_reason, stage.horizon_s)
     said = [
         *sample.advice,
         *_of_twin(twin),
         *experiment.advice(profile),
-        *remarks(run),
+        *remarks(seen),
     ]
     wrong, code = _violations(done, experiment, setting, found)
     names = _step_names(experiment)
@@ -154,8 +160,8 @@ def rehearse_experiment(
         steps=steps,
         step_names=names,
         resting=frozenset(k for k, one in names.items() if one.startswith(_AT_REST)),
-        violations=_at(wrong, file),
-        warnings=_at(said, file),
+        violations=_at(wrong, file, run),
+        warnings=_at(said, file, run),
         exit_code=code,
     )
 
@@ -305,11 +311,11 @@ def _what(error: Exception) -> str:
     return str(error).removesuffix(f" ({remedy})")
 
 
-def _at(advice: Iterable[Advice], file: Path | None) -> list[Remark]:
+def _at(advice: Iterable[Advice], file: Path | None, run: int = 0) -> list[Remark]:
     said = list(advice)
     if file is None:
         return [Remark.of(one, None) for one in said]
-    places = placed(file, [one.finding for one in said])
+    places = placed(file, [one.finding for one in said], run=run)
     return [
         Remark.of(one, place if one.path else None) for one, place in zip(said, places, strict=True)
     ]

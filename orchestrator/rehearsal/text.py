@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from orchestrator.experiment.campaign import worded
+from orchestrator.rehearsal.campaign import RehearsedCampaign
 from orchestrator.rehearsal.findings import Margin
 from orchestrator.rehearsal.result import Rehearsal, Remark
 from orchestrator.rehearsal.timeline import HOUR_S, Row, coarser_s, timeline
@@ -16,6 +18,45 @@ _LABEL = 11
 _BAR = 20
 _SYMMETRIC = 0.02
 """Relative difference of two extremes that are written as one number both ways."""
+
+
+def campaign_lines(campaign: RehearsedCampaign) -> list[str]:
+    """What a person reads of a campaign: a line for each run, and every remark once."""
+    found = [
+        f"{campaign.name}: {len(campaign.runs)} runs on a SIMULATED twin of "
+        f"{campaign.runs[0].bench}",
+        "",
+        f"  {'run':>4} {'takes':>9} {'ends by':<16} {'mAh':>9} {'frames':>6} {'eis':>4}  values",
+    ]
+    for point, one in zip(campaign.points, campaign.runs, strict=True):
+        text = (
+            f"  {point.number:>4} {span(one.duration_s):>9} {one.stop_reason[:16]:<16} "
+            f"{one.throughput_mah:>9.4g} {sum(one.frames.values()):>6} {one.spectra:>4}  "
+        )
+        found.append(text + textwrap.shorten(worded(point.values), COLUMNS - len(text)))
+    found += ["", f"  all of them take {span(campaign.duration_s)}, without what is done between"]
+    warnings = campaign.said("warnings")
+    return [
+        *found,
+        "",
+        *_grouped("violations", campaign.said("violations"), len(campaign.runs)),
+        *_grouped("warnings", [one for one in warnings if not one[0].minor], len(campaign.runs)),
+        *_grouped("remarks", [one for one in warnings if one[0].minor], len(campaign.runs)),
+    ]
+
+
+def _grouped(kind: str, said: Sequence[tuple[Remark, list[int]]], count: int) -> Iterator[str]:
+    yield f"  {kind}: {len(said) or 'none'}"
+    mark = "!" if kind == "violations" else ""
+    for number, (remark, runs) in enumerate(said, start=1):
+        which = "every run" if len(runs) == count > 1 else f"run {_listed(runs)}"
+        of = f"{which}; numbers of run {runs[0]}" if len(runs) > 1 else which
+        yield from _remark(number, remark, mark, of=of)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:8]))
+    return f"{shown}, ..." if len(numbers) > 8 else shown
 
 
 def lines(rehearsal: Rehearsal, *, every_row: bool = False) -> list[str]:
@@ -197,10 +238,12 @@ def _remarks(one: Rehearsal) -> Iterator[str]:
             yield from _remark(number, remark, "")
 
 
-def _remark(number: int, remark: Remark, mark: str) -> Iterator[str]:
+def _remark(number: int, remark: Remark, mark: str, *, of: str = "") -> Iterator[str]:
     """A remark: its place, what, and what to do."""
     place = " ".join(one for one in (remark.place, remark.path) if one) or "the run as a whole"
-    yield f"  {mark}{number:>3}. {place}"
+    yield f"  {mark or ' '}{number:>2}. {place}"
+    if of:
+        yield f"       {of}"
     pad = " " * 7
     yield from textwrap.wrap(remark.what, COLUMNS, initial_indent=pad, subsequent_indent=pad)
     yield from textwrap.wrap(

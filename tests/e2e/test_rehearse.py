@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import socket
 
 import h5py
@@ -170,6 +171,27 @@ def test_a_bad_file_is_refused_before_anything_is_simulated(tmp_path, capsys):
     assert not (tmp_path / "data").exists()
 
 
+def test_every_run_of_a_sweep_is_rehearsed(tmp_path, capsys):
+    path = str(EXAMPLES / "current_series.yaml")
+    code, found, err = told(tmp_path, path, "--points", "2-3", capsys=capsys)
+    assert code == 0
+    assert set(found) >= KEYS
+    assert [(one["number"], one["values"]) for one in found["runs"]] == [
+        (2, {"j": 0.1}),
+        (3, {"j": 0.2}),
+    ]
+    assert [one["duration_s"] for one in found["runs"]] == [1560.0, 840.0]
+    assert found["duration_s"] == 2400.0
+    assert found["throughput_mah"] == pytest.approx(2 * 2 * 0.02 * 0.1257, rel=1e-3)
+    (loose,) = [one for one in found["warnings"] if one["kind"] == "limit_loose"]
+    assert loose["runs"] == [2, 3]
+    assert re.fullmatch(r".*current_series\.yaml:\d+:\d+", loose["place"])
+    assert [row["run"] for row in found["timeline"]] == [2, 3]
+    places = list((tmp_path / "data" / "rehearsals").glob("*/run-*/index.html"))
+    assert len(places) == 2
+    assert "j = 0.2" in err
+
+
 def test_a_plan_of_ones_own_is_rehearsed(real_bench):
     from devices.roles import CellLimits
     from plans import in_situ_mri
@@ -194,3 +216,18 @@ def test_an_open_bench_is_rehearsed_on_a_twin_beside_it(tmp_path):
         found = rehearse(EXAMPLES / "quick_look.yaml", bench)
         assert bench.elapsed_s == 0.0
     assert found.frames == {"mri": 5}
+
+
+@pytest.mark.usefixtures("no_way_out")
+def test_the_example_rehearses_a_real_bench(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(EXAMPLES / "rehearse_first.py"), run_name="__main__")
+    first, *remarks, last = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"quick-look: completed, 5 frames, \d+ bytes", first)
+    assert any("flip_angle_deg" in line for line in remarks)
+    assert re.fullmatch(
+        r"in_situ_mri: completed after 23\.3 h, \d+ frames, 0\.251 mAh moved, "
+        r"lost in a crash: 2 records at most",
+        last,
+    )
+    assert not list(tmp_path.iterdir()), "a rehearsal from Python writes nothing"
