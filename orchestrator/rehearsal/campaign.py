@@ -106,7 +106,7 @@ def rehearse_campaign(
     runs = []
     for point in campaign.points:
         own = of_point(point, setting)
-        if own.keep is not None:
+        if own.keep is not None and campaign.sweep is not None:
             own = replace(own, keep=own.keep / f"run-{point.number}")
         runs.append(
             rehearse_experiment(point.experiment, profile, own, file=file, run=point.number - 1)
