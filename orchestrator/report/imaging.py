@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,15 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.analysis.flash import FlashSettings, signal_factor
+from orchestrator.analysis.flash import FlashSettings
 from orchestrator.analysis.growth import GrowthRates, growth_rates
-from orchestrator.analysis.image_model import ImagedCell
-from orchestrator.analysis.layers import (
-    OK,
-    LayerSeries,
-    layers_from_frames,
-    with_measured_thickness,
-)
+from orchestrator.analysis.imaged_cells import VOLUME_METHOD as VOLUME
+from orchestrator.analysis.imaged_cells import flash_settings, imaged_cell
+from orchestrator.analysis.layers import OK, LayerSeries, layers_from_frames
 from orchestrator.analysis.stages import Stages, stages_by_definition, stages_by_fit
 from orchestrator.errors import OrchestratorError
 from orchestrator.records.runs import Columns, Run
@@ -26,14 +21,11 @@ from orchestrator.report import spectra as nmr
 from orchestrator.report.micrographs import is_microscope
 from orchestrator.report.scales import configuration_of
 from orchestrator.report.spectra import Spectra
-from orchestrator.report.volumes import METHOD as VOLUME
 from orchestrator.report.volumes import Volumes, read_volumes
 
 Floats = npt.NDArray[np.float64]
 
-_GUESSED_THICKNESS_MM = 1.0
 _SPAN = ("t_start_s", "t_end_s")
-_SETTINGS = ("tr_s", "te_s", "flip_angle_deg", "averages", "matrix", "fov_mm")
 
 
 @dataclass(frozen=True)
@@ -178,7 +170,7 @@ def _shown(
         return _shown_volumes(frames, configuration, sample)
     if frames.ndim != 3:
         return _Shown(f"the frames have shape {frames.shape}, expected (n, lines, columns)")
-    settings = _settings(configuration)
+    settings = flash_settings(configuration)
     analysis, reason = _analysis(frames, settings, sample, span, flags)
     fov_mm = None if settings is None else settings.fov_mm
     return _Shown(reason, frames, settings, analysis, method, fov_mm)
@@ -240,24 +232,6 @@ def _column(columns: Columns, key: str, count: int) -> Floats:
     return np.asarray(columns[key][:count], dtype=float)
 
 
-def _settings(configuration: Mapping[str, Any]) -> FlashSettings | None:
-    """Settings of frames in two dimensions, from the device's configuration."""
-    values: dict[str, Any] = {key: configuration.get(key) for key in _SETTINGS}
-    if any(value is None for value in values.values()):
-        return None
-    matrix, fov_mm = values["matrix"], values["fov_mm"]
-    if len(matrix) != 2 or len(fov_mm) != 2:
-        return None
-    return FlashSettings(
-        tr_s=float(values["tr_s"]),
-        te_s=float(values["te_s"]),
-        flip_angle_deg=float(values["flip_angle_deg"]),
-        averages=int(values["averages"]),
-        matrix=(int(matrix[0]), int(matrix[1])),
-        fov_mm=(float(fov_mm[0]), float(fov_mm[1])),
-    )
-
-
 def _analysis(
     images: npt.NDArray[np.float32],
     settings: FlashSettings | None,
@@ -269,7 +243,7 @@ def _analysis(
     if settings is None:
         return None, "the descriptor does not say how the frames were taken"
     try:
-        cell, assumptions = _cell(images, settings, sample, flags)
+        cell, assumptions = imaged_cell(images, settings, sample, flags)
         layers = layers_from_frames(images, cell, flags=flags)
     except ValueError as error:
         return None, str(error)
@@ -287,36 +261,3 @@ def _analysis(
     )
     definition = stages_by_definition(rates)
     return LayerAnalysis(layers, rates, stages, definition, assumptions), ""
-
-
-def _cell(
-    images: npt.NDArray[np.float32],
-    settings: FlashSettings,
-    sample: Mapping[str, Any],
-    flags: tuple[str, ...],
-) -> tuple[ImagedCell, tuple[str, ...]]:
-    """Geometry from the metadata; what it lacks is derived and said."""
-    assumptions: tuple[str, ...] = ()
-    diameter_mm, thickness_cm = sample.get("electrode_diameter_mm"), sample.get("thickness_cm")
-    if diameter_mm is None:
-        area_cm2 = sample.get("area_cm2")
-        if area_cm2 is None:
-            raise ValueError(
-                "layers: sample.electrode_diameter_mm and sample.area_cm2 are missing, expected "
-                "one of them (add it to `sample`)"
-            )
-        diameter_mm = 20.0 * math.sqrt(float(area_cm2) / math.pi)
-        assumptions += (f"Electrode diameter {diameter_mm:.2f} mm from the area, as a disc.",)
-    cell = ImagedCell(
-        electrode_diameter_mm=float(diameter_mm),
-        thickness_mm=_GUESSED_THICKNESS_MM if thickness_cm is None else 10 * float(thickness_cm),
-        matrix=settings.matrix,
-        fov_mm=settings.fov_mm,
-        signal_factor=signal_factor(settings),
-    )
-    if thickness_cm is None:
-        cell = with_measured_thickness(images, cell, flags=flags)
-        assumptions += (
-            f"Thickness {cell.thickness_mm:.3f} mm from the distance of the electrode lines.",
-        )
-    return cell, assumptions

@@ -14,7 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.analysis.impedance import SHORT_FRACTION, TwoArcFit, fit_two_arc
+from orchestrator.analysis.electrolyte import (
+    first_bulk_ohm_cm2,
+    fitted,
+    stated_electrolyte_ohm_cm2,
+)
+from orchestrator.analysis.impedance import SHORT_FRACTION, TwoArcFit
 from orchestrator.analysis.kramers_kronig import MIN_POINTS as KK_POINTS
 from orchestrator.analysis.kramers_kronig import kramers_kronig
 from orchestrator.records.runs import Columns, Run
@@ -27,8 +32,6 @@ MOST_ANALYSED = 60
 """Spectra that are fitted of longer series, evenly spread."""
 SMALL_SIGNAL_V = 0.02
 """Peak amplitude up to which a cell is taken to respond linearly, V: that of the devices [A]."""
-_UNKNOWN_OHM_CM2 = 1e-9
-"""An electrolyte so thin that no spectrum counts as a short: to fit the first one."""
 
 
 @dataclass(frozen=True)
@@ -163,25 +166,11 @@ def _electrolyte(
 ) -> tuple[float, str]:
     """Resistance of the electrolyte alone: from the metadata, else the first spectrum's bulk."""
     sample, area_cm2 = known
-    thickness, conductivity = (
-        float(one) if isinstance(one := sample.get(key), int | float) else math.nan
-        for key in ("thickness_cm", "conductivity_s_per_cm")
-    )
-    if thickness > 0 and conductivity > 0:
-        return thickness / conductivity, "thickness over conductivity in the sample's metadata"
-    hertz, ohm = _values(columns, device, parts[0])
-    first = _fit(hertz, ohm, area_cm2, _UNKNOWN_OHM_CM2)
-    value = first.bulk.ohm_cm2 if first is not None else math.nan
+    stated = stated_electrolyte_ohm_cm2(sample)
+    if stated > 0:
+        return stated, "thickness over conductivity in the sample's metadata"
+    value = first_bulk_ohm_cm2(*_values(columns, device, parts[0]), area_cm2)
     return value, "the bulk of the first spectrum, taken to be that of a cell without a short"
-
-
-def _fit(hertz: Floats, ohm: Complexes, area_cm2: float, electrolyte: float) -> TwoArcFit | None:
-    if not electrolyte > 0:
-        return None
-    try:
-        return fit_two_arc(hertz, ohm, area_cm2=area_cm2, electrolyte_ohm_cm2=electrolyte)
-    except ValueError:
-        return None
 
 
 def _spectrum(
@@ -207,7 +196,7 @@ def _spectrum(
         ohm=ohm,
         amplitude_v=_largest(np.asarray(amplitude, float)[rows]),
         dc_current_ma=float(np.median(np.asarray(current, float)[rows])),
-        fit=_fit(hertz[usable], ohm[usable], area_cm2, electrolyte),
+        fit=fitted(hertz[usable], ohm[usable], area_cm2, electrolyte),
         kramers_kronig=verdict,
     )
 
