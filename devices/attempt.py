@@ -25,6 +25,7 @@ class Attempt:
         error: Why the last attempt failed; None if it did not.
         taker: Who takes a frame with it now and has not stored it yet; None if nobody does.
         on_pause: What a pause does to the next frame; None: as the device has it.
+        causes: What the next frame is wanted for, whoever takes it: what has triggered it.
     """
 
     parent = None
@@ -36,6 +37,7 @@ class Attempt:
         self.taker: object | None = None
         self.on_pause: OnPause | None = None
         self._usual: OnPause | None = getattr(device, "on_pause", None)
+        self.causes: list[Any] = []
         self._inner: Status | None = None
         self._outer: Status | None = None
 

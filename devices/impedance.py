@@ -278,6 +278,12 @@ class SpectrumSeries:
         self.collects.ask(self._request)
         return self._done
 
+    @property
+    def frame(self) -> ReadbackSignal:
+        """Number of the last spectrum."""
+        number: ReadbackSignal = self.collects.spectrum
+        return number
+
     def stop(self, *, success: bool = False) -> None:
         """Take no spectrum any more; one that goes on is not kept. Idempotent."""
         del success

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orchestrator.bench import Bench, open_bench
     from orchestrator.experiment.loading import load_experiment
+    from orchestrator.measuring.derived import derive
     from orchestrator.rehearsal import Rehearsal, rehearse
     from orchestrator.running import RunResult, run_experiment
 
@@ -19,6 +20,7 @@ __all__ = [
     "Bench",
     "Rehearsal",
     "RunResult",
+    "derive",
     "load_experiment",
     "open_bench",
     "rehearse",
@@ -29,6 +31,7 @@ _HOMES = {
     "Bench": "orchestrator.bench",
     "Rehearsal": "orchestrator.rehearsal",
     "RunResult": "orchestrator.running",
+    "derive": "orchestrator.measuring.derived",
     "load_experiment": "orchestrator.experiment.loading",
     "open_bench": "orchestrator.bench",
     "rehearse": "orchestrator.rehearsal",

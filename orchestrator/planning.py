@@ -9,19 +9,15 @@ from typing import Any
 
 from bluesky.utils import MsgGenerator
 
-from devices.potentiostat import Potentiostat
 from devices.roles import CellLimits
 from devices.technique import sweep_of
 from orchestrator.bench import Bench
-from orchestrator.errors import ExperimentError
+from orchestrator.evidence import Evidence
 from orchestrator.experiment import Experiment
-from orchestrator.experiment.conditions import CONDITIONS
-from orchestrator.experiment.conditions import Condition as ConditionModel
 from orchestrator.experiment.lowering import lower_spectrum
 from orchestrator.experiment.planned import planned_steps
 from orchestrator.profile.surroundings import ChamberEntry, LoadCellEntry
 from plans.cell import Cell
-from plans.conditions import CRITERIA, Condition
 from plans.environment import Environment
 from plans.imaging import Capture
 from plans.runs import run_with_images
@@ -44,10 +40,8 @@ def experiment_plan(
         The plan; it returns the stop reason.
 
     Raises:
-        ExperimentError: The file asks for something that no plan does yet.
         LimitError: The potentiostat cannot take the spectra that are asked for.
     """
-    _check_can_be_carried_out(experiment)
     devices, cell = bench.devices, _cell(experiment)
     potentiostat = devices[experiment.device_of("potentiostat")]
     steps = planned_steps(experiment, devices)
@@ -57,12 +51,13 @@ def experiment_plan(
         before=steps.before,
         after=steps.after,
     )
+    evidence = Evidence(experiment, bench)
     images = [
         replace(
             _capture(
                 series.when,
                 devices[series.device],
-                potentiostat,
+                evidence,
                 cell,
                 series.settings.model_dump(mode="json", exclude_none=True),
             ),
@@ -75,9 +70,9 @@ def experiment_plan(
     for number, asked in enumerate(experiment.spectra):
         sweep = sweep_of(lower_spectrum(asked.settings, experiment.sample))
         taken = cell.spectra(potentiostat, sweep, number, at_rest=asked.cell == "rest")
-        spectra.append(_capture(asked.when, taken, potentiostat, cell))
+        spectra.append(_capture(asked.when, taken, evidence, cell))
     captures = [*images, *spectra]
-    conditions = [_condition(one, potentiostat, cell) for one in experiment.stop_when]
+    conditions = [evidence.condition(one) for one in experiment.stop_when]
     return run_with_images(cycling, captures, conditions, _environment(experiment, bench), md=md)
 
 
@@ -110,27 +105,10 @@ def _environment(experiment: Experiment, bench: Bench) -> Environment:
     )
 
 
-def _check_can_be_carried_out(experiment: Experiment) -> None:
-    """Refuse what a driver of another distribution would allow and no plan does yet."""
-    moments = [one.when for one in experiment.images] + [one.when for one in experiment.spectra]
-    wanted = [*experiment.stop_when, *(getattr(when, "on", None) for when in moments)]
-    unknown = sorted({one.name for one in wanted if one is not None and not _cell_alone(one)})
-    if unknown:
-        raise ExperimentError(
-            experiment.experiment,
-            f"asks for the conditions {', '.join(unknown)}, which no plan carries out yet",
-            remedy="leave them out",
-        )
-
-
-def _cell_alone(model: ConditionModel) -> bool:
-    return model.name in CRITERIA and CONDITIONS[model.name].evidence == "records"
-
-
 def _capture(
     when: Any,
     device: Any,
-    potentiostat: Potentiostat,
+    evidence: Evidence,
     cell: Cell,
     settings: Mapping[str, Any] | None = None,
 ) -> Capture:
@@ -143,10 +121,6 @@ def _capture(
         every_s=asked.get("every_s"),
         every_mah=None if per_cm2 is None else cell.charge_mah(per_cm2),
         at=tuple(asked.get("at", ())),
-        on=None if on is None else _condition(on, potentiostat, cell),
+        on=None if on is None else evidence.condition(on),
         settings=settings or {},
     )
-
-
-def _condition(model: ConditionModel, potentiostat: Potentiostat, cell: Cell) -> Condition:
-    return cell.condition(model.name, potentiostat, model.value or 0.0)

@@ -21,6 +21,7 @@ from plans.protocol import Cycling, run_protocol
 from plans.reversal import cycle
 from plans.runs import run_with_images
 from plans.spectra import electronic_conductivity, geis_plating, impedance_sweep
+from plans.waiting import wait_until
 
 PLANS = {
     plan.__name__: plan
@@ -60,6 +61,7 @@ __all__ = [
     "run_with_images",
     "strip_and_plate",
     "tracer_exchange",
+    "wait_until",
 ]
 
 

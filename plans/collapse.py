@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -64,42 +65,111 @@ class Settling:
         self._sign = state["sign"]
 
 
-class ResistanceDrop:
-    """The cell's resistance |V/I| falls below a part of its own recent value.
+class RecentResistance:
+    """The cell's resistance |V/I|, and what it was recently.
 
     Only records with current count, and not those within `settle_s` of the current's onset or
     reversal or of the cell's connection, where a real cell's capacitance still charges. The recent
-    value is the median over the last `memory` blocks of `BLOCK_S` in which nothing fell; nothing
-    is said before the first block is over.
+    value is the median over the last `memory` blocks of `BLOCK_S` in which nothing fell below
+    `ratio` of it; there is none before the first block is over.
 
     Args:
         ratio: Part of the recent resistance below which a record counts as fallen.
-        confirm: Number of consecutive fallen records that meet the criterion.
         settle_s: Time after onset or reversal of the current, or after the cell was connected, that
             is not looked at, s.
         min_current_ma: Records with less current than this tell nothing, mA.
         memory: Number of blocks whose medians make the recent value.
-        name: What the drop means, for the text.
     """
 
     def __init__(
         self,
         ratio: float,
         *,
-        confirm: int = 2,
         settle_s: float = SETTLE_S,
         min_current_ma: float = MIN_CURRENT_MA,
         memory: int = 64,
-        name: str = "resistance drop",
     ) -> None:
-        if not 0.0 < ratio < 1.0:
-            raise ValueError(f"{name}: ratio {ratio:g}, expected between 0 and 1 (lower it)")
-        self.ratio, self.name = ratio, name
+        self.ratio = ratio
         self._medians: deque[float] = deque(maxlen=memory)
         self._recent = np.nan
         self._block = -1
         self._open: list[float] = []
         self._settling = Settling(settle_s, min_current_ma)
+
+    def connected(self, t_s: float) -> None:
+        """The cell was connected at this time."""
+        self._settling.connected(t_s)
+
+    def look(self, t_s: Floats, voltage_v: Floats, current_ma: Floats) -> Iterator[Resistances]:
+        """Those records that count, in parts with one recent value each."""
+        sign, lasted = self._settling.signs(t_s, current_ma)
+        counts = (sign != 0.0) & lasted & np.isfinite(voltage_v)
+        if not counts.any():
+            return
+        at_s = t_s[counts]
+        ohm = np.abs(voltage_v[counts] / (current_ma[counts] * 1e-3))
+        numbers = np.floor(at_s / BLOCK_S).astype(np.int64)
+        edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
+        for first, last in pairwise(edges):
+            if numbers[first] != self._block:
+                self._close()
+                self._block = int(numbers[first])
+            self._open.extend(ohm[first:last].tolist())
+            yield Resistances(at_s[first:last], ohm[first:last], self._recent)
+
+    def state(self) -> State:
+        """What was recent, and what is open."""
+        return {
+            "medians": list(self._medians),
+            "block": self._block,
+            "open": list(self._open),
+            "settling": self._settling.state(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Remember it again."""
+        self._medians = deque(state["medians"], maxlen=self._medians.maxlen)
+        self._recent = median(self._medians) if self._medians else np.nan
+        self._block, self._open = state["block"], list(state["open"])
+        self._settling.restore(state["settling"])
+
+    def _close(self) -> None:
+        """A block is over: it was recent if nothing fell in it."""
+        usual = self.ratio * self._recent
+        if self._open and not min(self._open) < usual:
+            self._medians.append(median(self._open))
+            self._recent = median(self._medians)
+        self._open.clear()
+
+
+class Resistances(NamedTuple):
+    """Records that tell the cell's resistance.
+
+    Attributes:
+        t_s: Their times, Unix s.
+        ohm: Resistance of each, ohm.
+        recent_ohm: What it was recently, ohm; NaN where that is not known yet.
+    """
+
+    t_s: Floats
+    ohm: Floats
+    recent_ohm: float
+
+
+class ResistanceDrop:
+    """The cell's resistance falls below a part of its own recent value.
+
+    Args:
+        ratio: Part of the recent resistance below which a record counts as fallen.
+        confirm: Number of consecutive fallen records that meet the criterion.
+        name: What the drop means, for the text.
+    """
+
+    def __init__(self, ratio: float, *, confirm: int = 2, name: str = "resistance drop") -> None:
+        if not 0.0 < ratio < 1.0:
+            raise ValueError(f"{name}: ratio {ratio:g}, expected between 0 and 1 (lower it)")
+        self.ratio, self.name = ratio, name
+        self._resistance = RecentResistance(ratio)
         self._latch = Latch(confirm)
 
     @property
@@ -109,66 +179,54 @@ class ResistanceDrop:
 
     def update(self, records: Records) -> list[Met]:
         """Look at new records; see `Criterion.update`."""
-        self._settling.connected(records.connected_s)
+        self._resistance.connected(records.connected_s)
         return self.look(records.t_s, records.voltage_v, records.current_ma)
 
     def look(self, t_s: Floats, voltage_v: Floats, current_ma: Floats) -> list[Met]:
         """Look at columns of equal length; each time that a drop was confirmed."""
-        sign, lasted = self._settling.signs(t_s, current_ma)
-        counts = (sign != 0.0) & lasted & np.isfinite(voltage_v)
-        if not counts.any():
-            return []
-        at_s = t_s[counts]
-        ohm = np.abs(voltage_v[counts] / (current_ma[counts] * 1e-3))
-        return [met for part in self._blocks(at_s) for met in self._look(at_s[part], ohm[part])]
+        parts = self._resistance.look(t_s, voltage_v, current_ma)
+        return [met for part in parts for met in self._fallen(part)]
 
     def state(self) -> State:
-        """What was recent, what is open, and how many have fallen."""
-        return {
-            "medians": list(self._medians),
-            "block": self._block,
-            "open": list(self._open),
-            "settling": self._settling.state(),
-            "latch": asdict(self._latch),
-        }
+        """What was recent, and how many have fallen."""
+        return {"resistance": self._resistance.state(), "latch": asdict(self._latch)}
 
     def restore(self, state: State) -> None:
         """Remember it again."""
-        self._medians = deque(state["medians"], maxlen=self._medians.maxlen)
-        self._recent = median(self._medians) if self._medians else np.nan
-        self._block, self._open = state["block"], list(state["open"])
-        self._settling.restore(state["settling"])
+        self._resistance.restore(state["resistance"])
         self._latch = Latch(**state["latch"])
 
-    def _blocks(self, t_s: Floats) -> Iterator[slice]:
-        """Parts of the records that lie in one block each; what went before is closed first."""
-        numbers = np.floor(t_s / BLOCK_S).astype(np.int64)
-        edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
-        for first, last in pairwise(edges):
-            if numbers[first] != self._block:
-                self._close()
-                self._block = int(numbers[first])
-            yield slice(first, last)
+    def _fallen(self, part: Resistances) -> Iterator[Met]:
+        fallen = part.ohm < self.ratio * part.recent_ohm  # never, where nothing is recent yet
+        for k in self._latch.beginnings(fallen, ~fallen):
+            ohm = float(part.ohm[k])
+            text = f"{self.name}: {ohm:.4g} ohm after {part.recent_ohm:.4g} ohm"
+            yield Met(float(part.t_s[k]), ohm, text)
 
-    def _close(self) -> None:
-        """A block is over: it was recent if nothing fell in it."""
-        usual = np.nan if not self._medians else self.ratio * self._recent
-        if self._open and not min(self._open) < usual:
-            self._medians.append(median(self._open))
-            self._recent = median(self._medians)
-        self._open.clear()
 
-    def _look(self, t_s: Floats, ohm: Floats) -> list[Met]:
-        self._open.extend(ohm.tolist())
-        recent = self._recent
-        fallen = ohm < self.ratio * recent  # never, where nothing is recent yet
-        return [
-            Met(float(t_s[k]), float(ohm[k]), self._text(float(ohm[k]), recent))
-            for k in self._latch.beginnings(fallen, ~fallen)
-        ]
+class ResistanceFall:
+    """Evidence: how far the resistance is below its recent value, as a part of it."""
 
-    def _text(self, ohm: float, recent: float) -> str:
-        return f"{self.name}: {ohm:.4g} ohm after {recent:.4g} ohm"
+    def __init__(self) -> None:
+        self._resistance = RecentResistance(0.7)
+
+    def of(self, records: Records) -> tuple[Floats, Floats]:
+        """See `plans.evidence.Evidence.of`."""
+        self._resistance.connected(records.connected_s)
+        found = self._resistance.look(records.t_s, records.voltage_v, records.current_ma)
+        parts = [(part.t_s, 1.0 - part.ohm / part.recent_ohm) for part in found]
+        if not parts:
+            return np.array([]), np.array([])
+        times, falls = zip(*parts, strict=True)
+        return np.concatenate(times), np.concatenate(falls)
+
+    def state(self) -> State:
+        """What was recent."""
+        return self._resistance.state()
+
+    def restore(self, state: State) -> None:
+        """Remember it again."""
+        self._resistance.restore(state)
 
 
 class VoltageCollapse:

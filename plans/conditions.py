@@ -8,12 +8,13 @@ status is done when the criterion is met.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ophyd.status import Status
 
+from devices.clock import Clock
 from devices.roles import Derived, RecordSource
 from plans.criteria import Criterion, Level, Met, State
 from plans.evidence import (
@@ -68,6 +69,13 @@ class Condition:
         """What a person at the prompt wants to know."""
         seen = "not met" if self.met is None else self.met.text
         return f"<{type(self).__name__} {self.name} on {self.source.name}: {seen}>"
+
+    @property
+    def clock(self) -> Clock:
+        """The experiment's clock, that of the source."""
+        source: Any = self.source
+        clock: Clock = source.clock
+        return clock
 
     @property
     def holding(self) -> bool:
@@ -129,6 +137,12 @@ class Condition:
             self.stop()
         if not self._status.done:
             self._status.set_finished()
+
+
+def derived_of(conditions: Iterable[Condition]) -> list[Derived]:
+    """The derived numbers that some conditions look at, each once."""
+    found = {id(one): one for condition in conditions for one in condition.derived}
+    return list(found.values())
 
 
 @dataclass(frozen=True)

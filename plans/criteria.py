@@ -190,6 +190,47 @@ class AnyOf:
             one.restore(kept)
 
 
+class Repeated:
+    """Another criterion begins to hold several times within a time: something comes and goes.
+
+    Args:
+        criterion: The other criterion.
+        times: How often.
+        within_s: Within which time, s.
+        name: What it means, for the text.
+    """
+
+    def __init__(self, criterion: Criterion, times: int, within_s: float, *, name: str) -> None:
+        self._criterion, self.times, self.within_s, self.name = criterion, times, within_s, name
+        self._begun_s: list[float] = []
+
+    @property
+    def holding(self) -> bool:
+        """Whether the other one holds now."""
+        return self._criterion.holding
+
+    def update(self, records: Any) -> list[Met]:
+        """Look at what is new; see `Criterion.update`. Counts anew once it was met."""
+        found = []
+        for met in self._criterion.update(records):
+            kept = [one for one in self._begun_s if one > met.t_s - self.within_s]
+            self._begun_s = [*kept, met.t_s]
+            if len(self._begun_s) >= self.times:
+                self._begun_s = []
+                text = f"{self.name}, {self.times} times within {self.within_s:g} s: {met.text}"
+                found.append(Met(met.t_s, met.value, text))
+        return found
+
+    def state(self) -> State:
+        """What it remembers."""
+        return {"begun_s": list(self._begun_s), "criterion": self._criterion.state()}
+
+    def restore(self, state: State) -> None:
+        """Remember it again."""
+        self._begun_s = list(state["begun_s"])
+        self._criterion.restore(state["criterion"])
+
+
 def column(
     name: str, limit: float, *, magnitude: bool = False, label: str = "", confirm: int = 1
 ) -> Level:
@@ -205,4 +246,4 @@ def column(
     return Level(Column(name, magnitude=magnitude), limit, label=label, confirm=confirm)
 
 
-__all__ = ["AnyOf", "Criterion", "Floats", "Latch", "Level", "Met", "State", "column"]
+__all__ = ["AnyOf", "Criterion", "Floats", "Latch", "Level", "Met", "Repeated", "State", "column"]

@@ -29,6 +29,7 @@ from plans.control import Meanwhile, waiting_for
 from plans.criteria import column
 from plans.holding import Holding
 from plans.stubs import is_done, note
+from plans.triggers import Cause, causes_of, note_missed, note_served
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,8 @@ class Capture:
         every_s: One frame each so many seconds, on a fixed schedule.
         every_mah: One frame each time so much charge has been moved in either direction, mAh.
         at: Moments of the protocol.
-        on: One frame when this condition is first met.
+        on: One frame when this condition is met; of one that repeats, each time. Met while the
+            device is busy, the next frame is taken for it, as soon as there can be one.
         settings: Acquisition parameters for the device.
         cell: What the cell does during an exposure. For frames that the potentiostat takes itself
             only ``keep``: it is their device that says what they are taken about.
@@ -119,6 +121,7 @@ class Track:
         self._next_s: float | None = None
         self._next_mah = 0.0
         self._watch = capture.on
+        self._serves: list[Cause] = []
         self.held = self.wanted = False
 
     @property
@@ -152,6 +155,7 @@ class Track:
         if self.running:
             yield from bps.stop(self.device)
             self.running, self._attempt.taker = False, None
+            self._give_back()
             yield from note(
                 self._event, "frame_dropped", f"{self.device.name}: dropped, the protocol ended"
             )
@@ -209,7 +213,7 @@ class Track:
             return
         if self.awaited is not None and is_done(self.awaited):
             yield from self._met()
-        elif self._is_due(now_s):
+        if self._is_due(now_s):
             yield from self._trigger()
 
     def waits_for(self) -> list[Status | None]:
@@ -231,7 +235,7 @@ class Track:
             return 0.0
         if self._engaged or self.given_up or self.held:
             return float("inf")  # the end of the running frame is waited for, not the clock
-        if self.capture.back_to_back:
+        if self.capture.back_to_back or self._wanted:
             return 0.0
         return float("inf") if self._next_s is None else max(0.0, self._next_s - now_s)
 
@@ -244,15 +248,19 @@ class Track:
         """
         if self._watch is not None:
             yield from bps.stop(self._watch)
+            self._attempt.causes += causes_of(self.capture.on)
         if cut_short or not self.running:
             yield from self.drop()
         self._holding, self.waits = None, False  # the cell is off
         if self.running:
             yield from self._wait()
         wants_last = "end" in self.capture.at or (self.capture.back_to_back and cut_short)
-        if wants_last and not self.given_up and not self.held:
+        while (wants_last or self._attempt.causes) and not self.given_up and not self.held:
+            wants_last = False
             yield from self._trigger()
             yield from self._wait()
+        causes, self._attempt.causes = self._attempt.causes, []
+        yield from note_missed(self._event, self.device.name, causes)
 
     def _watch_next_charge(self) -> None:
         """Watch for the next multiple of the charge; multiples already passed are skipped."""
@@ -268,12 +276,16 @@ class Track:
             self.awaited = yield from bps.trigger(self._watch, group=self._watch.name)
 
     def _met(self) -> MsgGenerator[None]:
-        """What was awaited has happened: a frame, and for a charge the next multiple."""
+        """What was awaited has happened: a frame, and what is awaited next."""
         self.awaited = None
-        if not self.given_up and not self.held:
-            yield from self._trigger()
         if self.capture.every_mah:
+            if not self.given_up and not self.held:
+                yield from self._trigger()
             self._watch_next_charge()
+            yield from self._arm()
+            return
+        self._attempt.causes += causes_of(self.capture.on)
+        if self.capture.on is not None and self.capture.on.repeat:
             yield from self._arm()
 
     def _is_due(self, now_s: float) -> bool:
@@ -281,13 +293,24 @@ class Track:
             return not self.busy
         if self._engaged or self.given_up or self.held:
             return False
-        if self.capture.back_to_back:
+        if self.capture.back_to_back or self._wanted:
             return self._attempt.taker is None
         if self._next_s is None or self.capture.every_s is None or now_s < self._next_s:
             return False
         while self._next_s <= now_s:  # a late frame is skipped: the schedule stays absolute
             self._next_s += self.capture.every_s
         return True
+
+    @property
+    def _wanted(self) -> bool:
+        """Whether something that happened waits for a frame, and there can be one now."""
+        waits = self.capture.on is not None and self._attempt.causes
+        return bool(waits) and self._attempt.taker is None
+
+    def _give_back(self) -> None:
+        """There is no frame: what it was wanted for waits for the next."""
+        self._attempt.causes += self._serves
+        self._serves = []
 
     def _trigger(self) -> MsgGenerator[None]:
         if self._attempt.taker is not None:
@@ -302,6 +325,7 @@ class Track:
             yield from self._holding.ask()
 
     def _expose(self) -> MsgGenerator[None]:
+        self._serves, self._attempt.causes = self._attempt.causes, []
         self._attempt.on_pause = self.capture.on_pause
         self.status = yield from bps.trigger(self._attempt, group=self._attempt.name)
         self.running, self._deadline_s = True, self._latest_s()
@@ -332,15 +356,18 @@ class Track:
         error = self._attempt.error
         has_frame = yield from bps.rd(self.device.new_frame, default_value=1)
         if error is not None or not has_frame:
+            self._give_back()
             yield from self._missing(str(error or self.device.quality.get()))
             return
         self._failures = 0
         if self._collects is not None:
             yield from self._store_rows()
-            return
-        yield from bps.create(name=self.device.name)
-        yield from bps.read(self.device)
-        yield from bps.save()
+        else:
+            yield from bps.create(name=self.device.name)
+            yield from bps.read(self.device)
+            yield from bps.save()
+        served, self._serves = self._serves, []
+        yield from note_served(self._event, self.device, served)
 
     def _missing(self, reason: str) -> MsgGenerator[None]:
         """Note that there is no frame, and why; a few in a row that failed are the last ones."""

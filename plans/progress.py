@@ -13,9 +13,10 @@ from ophyd.status import Status
 
 from devices.attempt import Attempt
 from devices.event import EventNote
+from devices.roles import Derived
 from devices.technique import Technique
 from devices.timer import Timer
-from plans.conditions import Condition
+from plans.conditions import Condition, derived_of
 from plans.control import Control
 from plans.cycling import Cycling
 from plans.environment import Environment, Surveillance
@@ -43,6 +44,7 @@ class Progress:
         requests: Deals with them.
         position: The step that runs; None between steps.
         present: What the potentiostat runs for it; None where it runs nothing.
+        derived: Numbers out of frames and spectra that conditions look at; each has a stream.
         watched: Statuses of the conditions.
         flush_at_s: When records become a page at the latest, Unix s.
         series: All series of images and spectra; they begin with the protocol.
@@ -58,6 +60,7 @@ class Progress:
     control: Control = field(default_factory=Control)
     position: Position | None = None
     present: Technique | None = None
+    derived: Sequence[Derived] = ()
     watched: list[Status | None] = field(default_factory=list)
     flush_at_s: float = 0.0
     series: list[Track] = field(default_factory=list)
@@ -82,6 +85,8 @@ class Progress:
         event = EventNote(clock=cycling.potentiostat.clock)
         surveillance = Surveillance(environment or Environment(), event)
         progress = cls(cycling, conditions, [], event, surveillance, control)
+        triggers = [c.on for c in captures if c.on is not None]
+        progress.derived = derived_of([*conditions, *triggers])
         progress.series = [progress.track(capture) for capture in captures]
         return progress
 
@@ -135,6 +140,8 @@ class Progress:
         yield from bps.declare_stream(pstat, name=ECHEM, collect=True)
         if self.takes_spectra:
             yield from bps.declare_stream(pstat.eis, name=SPECTRA, collect=True)
+        for one in self.derived:
+            yield from bps.declare_stream(one, name=one.name, collect=True)
 
     def begin(self) -> MsgGenerator[None]:
         """The protocol begins: conditions are watched, series of frames begin."""
@@ -182,6 +189,12 @@ class Progress:
         self.flush_at_s = self.now_s + self.cycling.journal_every_s
         yield Msg("collect", self.cycling.potentiostat, name=ECHEM, return_payload=False)
         yield from self.collect_spectra()
+        yield from self.collect_derived()
+
+    def collect_derived(self) -> MsgGenerator[None]:
+        """Numbers out of frames and spectra become pages."""
+        for one in self.derived:
+            yield Msg("collect", one, name=one.name, return_payload=False)
 
     def collect_spectra(self) -> MsgGenerator[None]:
         """Whole spectra become a page."""
@@ -241,4 +254,5 @@ class Progress:
         """
         for track in sorted(self.tracks, key=lambda track: not track.running):
             yield from track.finish(cut_short=cut_short)
+        yield from self.collect_derived()
         self.tracks, self.watched, self.conditions = [], [], ()

@@ -9,7 +9,7 @@ import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 from bluesky.utils import FailedStatus, MsgGenerator
 
-from plans.conditions import Condition
+from plans.conditions import Condition, derived_of
 from plans.environment import Environment
 from plans.imaging import Capture
 from plans.protocol import Cycling, run_protocol
@@ -42,10 +42,12 @@ def run_with_images(
     # series may share a device; spectra belong to the potentiostat
     images |= {id(one.device): one for one in series}
     around = environment.devices if environment is not None else ()
+    triggers = [capture.on for capture in captures if capture.on is not None]
     devices = [
         cycling.potentiostat,
         *around,
         *(capture.device for capture in images.values()),
+        *derived_of([*conditions, *triggers]),
     ]
 
     def inner() -> MsgGenerator[str]:

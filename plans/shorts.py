@@ -11,6 +11,7 @@ from __future__ import annotations
 from devices.cell_records import Records
 from plans.collapse import ResistanceDrop, VoltageCollapse
 from plans.criteria import Floats, Met, State
+from plans.soft_shorts import SoftShort
 
 
 class HardShort:
@@ -64,13 +65,18 @@ def hard_short(*, confirm: int = 2) -> HardShort:
     return HardShort(0.1, confirm=confirm)
 
 
-def soft_short(*, confirm: int = 3) -> ResistanceDrop:
-    """The one definition of a soft short: resistance below 70 % of its recent value, 3 times.
+def soft_short(*, confirm: int = 3) -> SoftShort:
+    """The one definition of a soft short, of any cell; see `plans.soft_shorts`.
+
+    Symmetric: the resistance is below 70 % of its recent value 3 times, or dips by 15 % 3 times
+    within 10 min. With an electromotive force, while it is charged at one current: the voltage is
+    10 % of that at rest below that of the last 10 min 3 times, or dips by 2 % 3 times; or a cycle
+    gives back 10 % less than those before.
 
     Source: [A] a sudden drop that leaves a resistance, against the slow fall of a cell that
     conditions (which moves the recent value along).
 
     Args:
-        confirm: Number of consecutive records.
+        confirm: Number of consecutive records of a fall that stays.
     """
-    return ResistanceDrop(0.7, confirm=confirm, name="soft short")
+    return SoftShort(confirm=confirm)

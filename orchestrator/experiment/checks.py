@@ -11,6 +11,8 @@ from orchestrator.experiment.block_checks import (
     frame_findings,
     misplaced_findings,
 )
+from orchestrator.experiment.conditions import Condition
+from orchestrator.experiment.evidence_checks import Given, evidence_findings
 from orchestrator.experiment.imaging import ImageSeries, SpectrumSeries
 from orchestrator.experiment.lowering import NeedsCapacity, step_current_ma, step_findings
 from orchestrator.experiment.placed import placed
@@ -41,6 +43,7 @@ class Parts:
         spectra: The series of spectra.
         before: Steps before the method.
         after: Steps after it.
+        conditions: Every condition with its place.
     """
 
     sample: Sample | None
@@ -54,6 +57,8 @@ class Parts:
     def placed(self) -> list[tuple[Path, Step]]:
         """Every valid step with its place in the file."""
         return list(placed(self.steps, self.before, self.after))
+
+    conditions: Sequence[tuple[Path, Condition]] = ()
 
 
 def consistency(parts: Parts) -> list[Finding]:
@@ -73,7 +78,8 @@ def consistency(parts: Parts) -> list[Finding]:
         found += check_findings(steps, parts.safety)
         spectra = spectrum_settings(steps, parts.spectra)
         found += amplitude_findings(spectra, parts.safety, parts.sample)
-    return found
+    given = Given(parts.sample, parts.steps, parts.images, parts.spectra)
+    return [*found, *evidence_findings(parts.conditions, given)]
 
 
 def loop_findings(steps: Sequence[Step | None]) -> list[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -182,14 +182,15 @@ class _Reading:
             images = [_part(ImageSeries, one) for one in _items(self.data.get("images"))]
             spectra = [_part(SpectrumSeries, one) for one in _items(self.data.get("spectra"))]
             blocks = (_block(self.data.get("before")), _block(self.data.get("after")))
-            self.note(*consistency(Parts(sample, safety, steps, images, spectra, *blocks)))
+            conditions = self._conditions(images, spectra)
+            parts = Parts(sample, safety, steps, images, spectra, *blocks, conditions)
+            self.note(*consistency(parts))
 
     def request(self) -> Request:
         """What the file asks of a bench, as far as it is valid."""
         protocol = _mapping(self.data.get("protocol"))
         images = [_part(ImageSeries, one) for one in _items(self.data.get("images"))]
         spectra = [_part(SpectrumSeries, one) for one in _items(self.data.get("spectra"))]
-        stop_when = [_part(Condition, one) for one in _items(self.data.get("stop_when"))]
         roles = _mapping(self.data.get("roles"))
         return Request(
             roles={k: v for k, v in roles.items() if isinstance(v, str)},
@@ -211,14 +212,19 @@ class _Reading:
             environment=_part(Environment, self.data.get("environment")),
             before=_block(self.data.get("before")),
             after=_block(self.data.get("after")),
-            conditions=conditions_of(
-                stop_when,
-                [
-                    *(("images", i, one) for i, one in enumerate(images)),
-                    *(("spectra", i, one) for i, one in enumerate(spectra)),
-                ],
-            ),
+            conditions=self._conditions(images, spectra),
         )
+
+    def _conditions(
+        self, images: Sequence[ImageSeries | None], spectra: Sequence[SpectrumSeries | None]
+    ) -> list[tuple[KeyPath, Condition]]:
+        """Every valid condition with its place."""
+        series: list[tuple[str, int, ImageSeries | SpectrumSeries | None]] = [
+            *(("images", i, one) for i, one in enumerate(images)),
+            *(("spectra", i, one) for i, one in enumerate(spectra)),
+        ]
+        stop_when = [_part(Condition, one) for one in _items(self.data.get("stop_when"))]
+        return conditions_of(stop_when, series)
 
     def resolve(self, bench: str | Path | None, environ: Mapping[str, str]) -> BenchProfile | None:
         """The bench's profile; None, with the problem kept, if there is none to use."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Self
 
 import aurora_unicycler as unicycler
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import InitErrorDetails, ValidationError
 
 from orchestrator.experiment.advice import Advice, advice
@@ -19,7 +19,7 @@ from orchestrator.experiment.bench_checks import (
 from orchestrator.experiment.binding import bound_steps
 from orchestrator.experiment.blocks import BlockStep
 from orchestrator.experiment.checks import Parts, consistency
-from orchestrator.experiment.conditions import Condition
+from orchestrator.experiment.conditions import Condition, met_once
 from orchestrator.experiment.imaging import ImageSeries, SpectrumSeries
 from orchestrator.experiment.lowering import lower, protocol_findings
 from orchestrator.experiment.metadata import Metadata
@@ -27,7 +27,7 @@ from orchestrator.experiment.protocol import Protocol
 from orchestrator.experiment.sample import Environment, Sample
 from orchestrator.inputs.fields import Choice, Text, problem
 from orchestrator.inputs.models import StrictModel
-from orchestrator.inputs.problems import Finding
+from orchestrator.inputs.problems import Finding, Path
 from orchestrator.profile.models import BenchProfile, content_hash
 
 
@@ -68,7 +68,7 @@ class Experiment(StrictModel):
     environment: Environment = Environment()
     before: tuple[BlockStep, ...] = ()
     after: tuple[BlockStep, ...] = ()
-    stop_when: tuple[Condition, ...] = ()
+    stop_when: tuple[Annotated[Condition, AfterValidator(met_once)], ...] = ()
     md: Annotated[dict[str, Any], Metadata()] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -83,6 +83,7 @@ class Experiment(StrictModel):
                 spectra=self.spectra,
                 before=self.before,
                 after=self.after,
+                conditions=self.conditions(),
             )
         )
         found = found or protocol_findings(self.protocol, self.sample)
@@ -95,6 +96,16 @@ class Experiment(StrictModel):
                 ],
             )
         return self
+
+    def conditions(self) -> list[tuple[Path, Condition]]:
+        """Every condition with its place in the file."""
+        return conditions_of(
+            self.stop_when,
+            [
+                *(("images", i, one) for i, one in enumerate(self.images)),
+                *(("spectra", i, one) for i, one in enumerate(self.spectra)),
+            ],
+        )
 
     def lower(self) -> unicycler.CyclingProtocol:
         """The protocol as aurora-unicycler's, every current in mA.
@@ -136,13 +147,7 @@ class Experiment(StrictModel):
             environment=self.environment,
             before=self.before,
             after=self.after,
-            conditions=conditions_of(
-                self.stop_when,
-                [
-                    *(("images", i, one) for i, one in enumerate(self.images)),
-                    *(("spectra", i, one) for i, one in enumerate(self.spectra)),
-                ],
-            ),
+            conditions=self.conditions(),
         )
         return bench_findings(request, profile)
 

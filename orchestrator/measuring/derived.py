@@ -151,7 +151,7 @@ class _Spectra:
 
     def __init__(self, sample: Mapping[str, Any]) -> None:
         self._sample = sample
-        self._electrolyte = math.nan
+        self.forget()
 
     def forget(self) -> None:
         """A run begins."""
@@ -170,10 +170,31 @@ class _Spectra:
         fit = fitted(hertz[usable], ohm[usable], area_cm2, self._electrolyte)
         if fit is None:
             raise ValueError("no two arcs can be fitted")
-        bulk = Finding(fit.bulk.ohm_cm2, fit.bulk.error_ohm_cm2, fit.quality)
+        # the fit says what is wrong first with the bulk: then nothing of it is wrong
+        of_bulk = "ok" if fit.quality.startswith("interface") else fit.quality
+        bulk = Finding(fit.bulk.ohm_cm2, fit.bulk.error_ohm_cm2, of_bulk)
         interface = Finding(fit.interface.ohm_cm2, fit.interface.error_ohm_cm2, fit.quality)
         return {BULK: _of_a_short(fit) if fit.state == "short" else bulk, INTERFACE: interface}
 
 
 def _of_a_short(fit: TwoArcFit) -> Finding:
     return Finding(fit.low_frequency_ohm_cm2, quality=f"{UPPER_BOUND}: the cell is shorted")
+
+
+def derive(device: Any, sample: Mapping[str, Any] | None = None) -> dict[str, DerivedNumber]:
+    """Everything that is got out of a device's frames or spectra, by key; empty if nothing is.
+
+    Give one to a condition: ``condition("contact_loss_above", derive(bench.sem)["contact_loss"],
+    value=0.5)``.
+
+    Args:
+        device: A microscope, an MRI scanner, or a potentiostat that takes spectra.
+        sample: The sample's metadata, as in a start document; its `area_cm2` is needed for
+            lithium and resistances.
+    """
+    known = sample or {}
+    if isinstance(device, Sem):
+        return micrographs(device)
+    if isinstance(device, MriScanner):
+        return lithium(device, known)
+    return resistances(device, known) if isinstance(device, Potentiostat) else {}

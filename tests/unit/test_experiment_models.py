@@ -206,7 +206,7 @@ def test_every_form_of_when(experiment, form):
         ({"charge_mah_per_cm2": 2}, "charge_mah_per_cm2", 2.0),
         ({"throughput_mah_per_cm2": 2}, "throughput_mah_per_cm2", 2.0),
         ({"duration_s": 86400}, "duration_s", 86400.0),
-        ({"contact_loss_above": 0.9}, "contact_loss_above", 0.9),
+        ({"lithium_above_umol_per_cm2": 9}, "lithium_above_umol_per_cm2", 9.0),
     ],
 )
 def test_conditions(experiment, form, name, value):
