@@ -15,10 +15,10 @@ from orchestrator.inputs.problems import described, key_remedy, listed, name_rem
 OPTIONS: dict[str, Expected] = {
     "confirm": Count("a number of consecutive records or frames", le=1000),
     "hysteresis": Quantity("a hysteresis in the unit of the value", "", ge=0),
+    "repeat": Choice("whether it can be met again", (True, False)),
     "within_s": Quantity("a time", "s", gt=0, le=86_400),
     "settle_s": Quantity("a time", "s", ge=0, le=86_400),
     "layer": Count("a layer, counted from face A", le=4),
-    "repeat": Choice("whether it can be met again", (True, False)),
 }
 """What the long form of a condition may say beside its value, by the key."""
 

@@ -26,6 +26,7 @@ from devices.errors import ExplainedError
 from orchestrator import rehearse
 from orchestrator.bench import open_bench
 from orchestrator.cli.main import VERBS, _parser, exit_code
+from orchestrator.experiment.conditions import CONDITIONS, OPTIONS
 from orchestrator.experiment.fault_kinds import FAULTS
 from orchestrator.experiment.faults import fault_of
 from orchestrator.experiment.sample import SIMULATED_SAMPLES, SimulateAs
@@ -294,9 +295,16 @@ def test_names_are_all_of_the_public_ones():
 
 
 def test_conditions():
-    page = DOCS / "reference" / "conditions.md"
-    named = [one for row in rows(page.read_text()) for one in re.findall(r"`(\w+)`", row[0])]
-    assert sorted(named) == sorted(CRITERIA)
+    page = (DOCS / "reference" / "conditions.md").read_text()
+    table = rows(page[: page.index("## Forms")])
+    assert [name(row[0]) for row in table] == list(CRITERIA) == list(CONDITIONS)
+    for row in table:
+        kind = CONDITIONS[name(row[0])]
+        unit = getattr(kind.value, "unit", "none") or "0 to 1"
+        assert row[1] == unit
+        assert re.findall(r"`(\w+)`", row[3]) == list(kind.options)
+    forms = rows(section(DOCS / "reference" / "conditions.md", "Forms"))
+    assert [name(row[0]) for row in forms] == list(OPTIONS)
 
 
 def test_faults():
