@@ -120,6 +120,8 @@ def bench_findings(request: Request, profile: BenchProfile) -> list[Finding]:
             remedy = f"add `potentiostat: {many[0]}`" if many else "choose another bench"
             found.append(Finding(("roles", "potentiostat"), what, remedy))
         return found
+    if profile.devices[potentiostat].kind != "potentiostat":
+        return found  # said of the role; what another device cannot do is no news
     return [
         *found,
         *_capability_findings(request, potentiostat, profile),

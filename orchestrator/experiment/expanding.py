@@ -11,7 +11,6 @@ from orchestrator.experiment.variables import (
     OWN_KEYS,
     Scope,
     Substitution,
-    Variable,
     references,
 )
 from orchestrator.inputs.models import validated
@@ -66,15 +65,14 @@ def _run(
     content = Substitution(source)
     scope = dict(swept)
     for name, value in variables.items():
-        path = ("variables", name)
-        scope.setdefault(name, Variable(content.replaced(value, path, scope), path))
+        scope.setdefault(name, content.variable(name, value, scope))
     content.replace(scope)
     findings = [*found, *content.findings]
     return Run(
         content.source,
         {name: one.value for name, one in swept.items()},
         tuple(map(source.place, findings)),
-        frozenset(one.path for one in content.findings),
+        frozenset(content.unknown),
         sweep,
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -138,13 +138,24 @@ class Substitution:
     Attributes:
         source: A copy without `OWN_KEYS`, with values for references.
         findings: What could not be worked out.
+        unknown: Where a reference has no value; what is said of such a place is no news.
     """
 
     def __init__(self, source: Source) -> None:
         self._from = source
+        self._broken: set[str] = set()
+        self.unknown: set[Path] = set()
         content = {key: value for key, value in source.data.items() if key not in OWN_KEYS}
         self.source = Source(source.file, content, dict(source.values), dict(source.keys))
         self.findings: list[Finding] = []
+
+    def variable(self, name: str, value: Any, scope: Scope) -> Variable:
+        """What a name of `variables` stands for, which may use those in `scope`."""
+        path, found = ("variables", name), len(self.findings)
+        variable = Variable(self.replaced(value, path, scope), path)
+        if len(self.findings) > found:
+            self._broken.add(name)
+        return variable
 
     def replace(self, scope: Scope) -> None:
         """Put values in the place of references."""
@@ -169,14 +180,24 @@ class Substitution:
         names = names_in(value)
         if not names:
             return value[1:] if value.startswith("$$") and names_in(value[1:]) else value
+        if self._broken.intersection(names):
+            self.unknown.add(path)
+            return value
         try:
             found = evaluated(value, scope)
         except NoValue as error:
-            self.findings.append(Finding(path, error.what, error.remedy))
+            self.findings.append(Finding(path, error.what, self._remedy(names, scope, error)))
+            self.unknown.add(path)
             return value
         if len(set(names)) == 1:
             self._move(scope[names[0]].path, path, whole=isinstance(found, dict | list))
         return deepcopy(found)
+
+    def _remedy(self, names: Iterable[str], scope: Scope, error: NoValue) -> str:
+        given = self._from.data.get("variables")
+        if any(name not in scope and name in (given or ()) for name in names):
+            return "a variable may use those before it: move it down"
+        return error.remedy
 
     def _move(self, origin: Path, path: Path, *, whole: bool) -> None:
         """Give what stands at `path` now the places of what stands at `origin`."""

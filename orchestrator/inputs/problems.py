@@ -125,6 +125,8 @@ def described(value: Any) -> str:
         return f"'{printable(value)}'" if value else "an empty text"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.12g}"
     return printable(str(value))
 
 

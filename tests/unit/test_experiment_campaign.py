@@ -254,6 +254,14 @@ def test_errors(write, own, where, what):
     assert any(line.startswith(f"series.yaml:{where}: ") and what in line for line in told), told
 
 
+def test_a_variable_without_a_value_is_said_once(write):
+    told = lines(write("variables: {z: 0, j: 1 / $z}"))
+    assert told == [
+        "series.yaml:3:22: variables.j: got 1 / $z, a quotient that has no value (give its "
+        "variables values that are not 0)"
+    ]
+
+
 def test_a_campaign_has_an_end(write):
     many = ", ".join(str(0.1 + n / 1e4) for n in range(MAX_POINTS + 1))
     assert (
