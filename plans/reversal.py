@@ -49,7 +49,7 @@ def cycle(
     current_ma_per_cm2: NotZero = 0.1,
     half_cycle_s: Positive = 1800.0,
     idle_s: NotNegative = 300.0,
-    record_s: Positive = 10.0,
+    record_s: Positive = 30.0,
     stop_when: Sequence[Stop] = ("hard_short",),
     environment: Environment | None = None,
     md: Metadata | None = None,

@@ -24,7 +24,7 @@ from orchestrator.records.runs import load_run
 from tests.plans.named_plans import short
 
 NAMES = sorted(plans.PLANS)
-SAMPLED = 4
+SAMPLED = 3
 """Messages of each plan that are paused at, of about a hundred; `make soak` takes all."""
 
 
@@ -83,7 +83,7 @@ class Outcome:
                 self.spectra += list(streams["eis"]["pstat_eis_series"])
 
 
-def run(name, bench, pause_at=None, **changed):
+def run(name, bench, pause_at=None, wrap=lambda plan: plan):
     """Run a plan, with a pause at one message; returns what came of it, and how many there were."""
     before, seen, uids, paused = true_charge(bench), [], [], False
 
@@ -95,7 +95,7 @@ def run(name, bench, pause_at=None, **changed):
     token = bench.RE.subscribe(lambda _name, doc: uids.append(doc["uid"]), "start")
     bench.RE.msg_hook = hook
     try:
-        result = bench.RE.run(called(name, bench, **changed))
+        result = bench.RE.run(wrap(called(name, bench)))
         while str(bench.RE.state) == "paused":
             paused = True
             assert not bench.pstat._backend.output_on(), f"cell on, paused at message {pause_at}"
@@ -112,26 +112,43 @@ DRIVEN_BY_VOLTAGE = {"electronic_conductivity", "iv_curve"}
 """Plans whose charge is what the cell passes at a voltage, and that depends on its history."""
 
 
+def twice(plan):
+    """A plan that sends every message twice that begins something."""
+    answer = None
+    while True:
+        try:
+            msg = plan.send(answer)
+        except StopIteration as end:
+            return end.value
+        answer = yield msg
+        if msg.command in {"prepare", "kickoff", "trigger", "stop"}:
+            answer = yield msg
+
+
 def check_pauses(name, bench, indices):
     reference, total, _ = run(name, bench)
     paused = 0
+    outcome, _, _ = run(name, bench, wrap=twice)
+    check_same(name, outcome, reference, "everything begun twice")
     chosen = indices(total)
     for index in chosen:
         outcome, _, was_paused = run(name, bench, pause_at=index)
         paused += was_paused
-        where = f"pause at message {index} of {total}"
-        assert outcome.frames == reference.frames, where
-        assert outcome.spectra == reference.spectra, where
-        assert outcome.steps == reference.steps, where
-        if name in DRIVEN_BY_VOLTAGE:
-            continue
-        assert outcome.charge == pytest.approx(reference.charge, abs=1e-8), where
-        allowed_mah = 5e-3 * reference.recorded[1]
-        assert outcome.recorded == pytest.approx(reference.recorded, abs=allowed_mah), where
+        check_same(name, outcome, reference, f"pause at message {index} of {total}")
     assert paused >= 0.8 * len(chosen)
 
 
-def test_a_pause_at_some_messages_repeats_no_charge_and_no_frame(name, bench):
+def check_same(name, outcome, reference, where):
+    assert outcome.frames == reference.frames, where
+    assert outcome.spectra == reference.spectra, where
+    assert outcome.steps == reference.steps, where
+    if name not in DRIVEN_BY_VOLTAGE:
+        assert outcome.charge == pytest.approx(reference.charge, abs=1e-8), where
+        allowed_mah = 5e-3 * reference.recorded[1]
+        assert outcome.recorded == pytest.approx(reference.recorded, abs=allowed_mah), where
+
+
+def test_neither_a_pause_nor_a_second_message_repeats_charge_or_a_frame(name, bench):
     rng = np.random.default_rng([2025, NAMES.index(name)])
     check_pauses(name, bench, lambda total: sorted(rng.choice(total, SAMPLED, replace=False)))
 
@@ -139,6 +156,21 @@ def test_a_pause_at_some_messages_repeats_no_charge_and_no_frame(name, bench):
 @pytest.mark.soak
 def test_a_pause_at_any_message_repeats_no_charge_and_no_frame(name, bench):
     check_pauses(name, bench, range)
+
+
+def test_a_series_of_pressures_pauses_for_whoever_changes_them(tmp_path):
+    profile, sample = recipe("pressure_series")
+    with open_bench(profile, data=tmp_path, sample=sample) as bench:
+        before, paused = true_charge(bench), 0
+        result = bench.RE.run(called("pressure_series", bench, pause_between=True))
+        while str(bench.RE.state) == "paused":
+            paused += 1
+            assert not bench.pstat._backend.output_on()
+            result = bench.resume()
+        passed_mah = (true_charge(bench) - before)[1]
+    assert paused == 1
+    assert result.plan_result == ["completed", "completed"]
+    assert passed_mah == pytest.approx(2 * 1.267 * 0.5 * 30 / 3600, rel=1e-6)
 
 
 def at(bench, delay_s, act):
