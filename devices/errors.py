@@ -54,6 +54,12 @@ class LimitError(DeviceError, ValueError):
     policy = "abort"
 
 
+class PreflightError(DeviceError):
+    """The cell is not what the experiment says; nothing has driven it but a probe."""
+
+    policy = "refuse"
+
+
 class NotReachedError(DeviceError, TimeoutError):
     """A setpoint or state was not reached before its deadline."""
 

@@ -151,6 +151,11 @@ class Potentiostat(Described, Device):
         return self._backend.capabilities().counter
 
     @property
+    def takes_spectra(self) -> bool:
+        """Whether the instrument takes impedance spectra."""
+        return self._backend.capabilities().frequency_hz is not None
+
+    @property
     def failure(self) -> DeviceError | None:
         """Why the step failed that was prepared last, if its technique survives that."""
         return self._runner.failure

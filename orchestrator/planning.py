@@ -15,7 +15,7 @@ from orchestrator.bench import Bench
 from orchestrator.evidence import Evidence
 from orchestrator.experiment import Experiment
 from orchestrator.experiment.lowering import lower_spectrum
-from orchestrator.experiment.planned import planned_steps
+from orchestrator.experiment.planned import planned_preflight, planned_steps
 from orchestrator.profile.surroundings import ChamberEntry, LoadCellEntry
 from plans.cell import Cell
 from plans.environment import Environment
@@ -50,6 +50,7 @@ def experiment_plan(
         policies=steps.policies,
         before=steps.before,
         after=steps.after,
+        preflight=planned_preflight(experiment),
     )
     evidence = Evidence(experiment, bench)
     images = [

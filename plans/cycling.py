@@ -11,6 +11,7 @@ from aurora_unicycler import ImpedanceSpectroscopy
 from devices.potentiostat import Potentiostat
 from devices.roles import CellLimits
 from devices.technique import OnPause
+from plans.preflight import Preflight
 
 AfterFailure = Literal["safe_state", "skip", "rest"]
 """What happens when a step has failed for good: the run fails, the step's rest is left out, or
@@ -66,6 +67,7 @@ class Cycling:
             where they fail, unless something else is said here.
         before: Steps before anything passes a current; what fails there ends the run.
         after: Steps when the protocol has ended by itself, by a condition or by a limit.
+        preflight: What is checked of the cell before anything else is done to it; None: nothing.
     """
 
     potentiostat: Potentiostat
@@ -78,6 +80,7 @@ class Cycling:
     policies: Mapping[int, StepPolicy] = field(default_factory=dict)
     before: Sequence[Any] = ()
     after: Sequence[Any] = ()
+    preflight: Preflight | None = None
 
     def policy(self, step_index: int) -> StepPolicy:
         """What happens to a step when it fails."""
@@ -90,9 +93,11 @@ class Cycling:
 
     @property
     def takes_spectra(self) -> bool:
-        """Whether a step is an impedance spectrum."""
+        """Whether a step, or the pre-flight, is an impedance spectrum."""
         steps = (*self.before, *self.method, *self.after)
-        return any(isinstance(step, ImpedanceSpectroscopy) for step in steps)
+        probed = self.preflight is not None and self.preflight.max_contact_resistance_ohm
+        probe = bool(probed) and self.potentiostat.takes_spectra
+        return probe or any(isinstance(step, ImpedanceSpectroscopy) for step in steps)
 
 
 _ORDINARY = StepPolicy()

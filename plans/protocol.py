@@ -12,6 +12,7 @@ from plans.control import engine_control
 from plans.cycling import Cycling, StepPolicy
 from plans.environment import Environment
 from plans.imaging import Capture
+from plans.preflight_run import check_before
 from plans.progress import ECHEM, Progress
 from plans.schedule import Position, block, walk
 from plans.serving import STOPPED
@@ -32,14 +33,14 @@ def run_protocol(
     """Run a method on a cell with images and spectra beside it, to its end or a condition.
 
     The run must be open and the devices staged. First the environment is brought about, with the
-    cell off, and what fails there ends the run before anything is energised; then the block
-    `before` is run. Then steps, frames and conditions are waited for together; records become
-    pages of the stream ``echem`` at most `journal_every_s` apart, each frame an event of its
-    device's stream, each spectrum rows of the stream ``eis``. When the protocol has ended by
-    itself, by a condition or by a limit, the block `after` follows; after a failure, an abort or
-    a request to stop at once it does not. On every way out the cell is off and its last records
-    are in the stream. May be paused at any message: nothing is repeated, since the caller runs it
-    with ``rewindable`` False.
+    cell off, and what fails there ends the run before anything is energised; then the cell is
+    checked as the pre-flight says, and the block `before` is run. Then steps, frames and conditions
+    are waited for together; records become pages of the stream ``echem`` at most `journal_every_s`
+    apart, each frame an event of its device's stream, each spectrum rows of the stream ``eis``.
+    When the protocol has ended by itself, by a condition or by a limit, the block `after` follows;
+    after a failure, an abort or a request to stop at once it does not. On every way out the cell is
+    off and its last records are in the stream. May be paused at any message: nothing is repeated,
+    since the caller runs it with ``rewindable`` False.
 
     Args:
         cycling: What is done to the cell.
@@ -93,6 +94,9 @@ def _blocks(
 
 def _driven(progress: Progress, before: Sequence[Position]) -> MsgGenerator[str]:
     """Everything that happens while the cell may be driven; returns the stop reason."""
+    yield from check_before(progress)
+    if progress.requests.stopped:
+        return STOPPED
     for position in before:
         yield from _note_step(progress, position)
         reason = yield from run_step(progress, position)

@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def exit_code(error: BaseException) -> int:
     """Exit code for an error, by its class."""
-    from devices.errors import DeviceError, LimitError
+    from devices.errors import DeviceError, LimitError, PreflightError
     from orchestrator.errors import (
         BusyError,
         DataFileError,
@@ -80,6 +80,7 @@ def exit_code(error: BaseException) -> int:
         (LimitError, EXIT_BAD_INPUT),
         (PlanError, EXIT_BAD_INPUT),
         (InterlockTripped, EXIT_SAFE_STATE),
+        (PreflightError, EXIT_SAFE_STATE),
         (RecordError, EXIT_RECORDS),
         (UnsafeBenchError, EXIT_INSTRUMENT),
         (BusyError, EXIT_INSTRUMENT),

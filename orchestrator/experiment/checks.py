@@ -16,6 +16,7 @@ from orchestrator.experiment.evidence_checks import Given, evidence_findings
 from orchestrator.experiment.imaging import ImageSeries, SpectrumSeries
 from orchestrator.experiment.lowering import NeedsCapacity, step_current_ma, step_findings
 from orchestrator.experiment.placed import placed
+from orchestrator.experiment.preflight import Preflight, preflight_findings
 from orchestrator.experiment.protocol import (
     ConstantCurrent,
     ConstantVoltage,
@@ -44,6 +45,7 @@ class Parts:
         before: Steps before the method.
         after: Steps after it.
         conditions: Every condition with its place.
+        preflight: What is checked of the cell first.
     """
 
     sample: Sample | None
@@ -53,6 +55,7 @@ class Parts:
     spectra: Sequence[SpectrumSeries | None]
     before: Sequence[Step | None] = ()
     after: Sequence[Step | None] = ()
+    preflight: Preflight | None = None
 
     def placed(self) -> list[tuple[Path, Step]]:
         """Every valid step with its place in the file."""
@@ -72,6 +75,7 @@ def consistency(parts: Parts) -> list[Finding]:
     ]
     if parts.sample is not None:
         found += step_findings(steps, parts.sample)
+    found += preflight_findings(parts.preflight, parts.safety)
     if parts.safety is not None:
         for path, step in steps:
             found += _limit_findings(step, parts.safety, parts.sample, path)

@@ -18,6 +18,7 @@ from orchestrator.experiment.conditions import Condition
 from orchestrator.experiment.expanding import Run, gathered, runs_of
 from orchestrator.experiment.imaging import ImageSeries, SpectrumSeries
 from orchestrator.experiment.model import Experiment
+from orchestrator.experiment.preflight import Preflight
 from orchestrator.experiment.protocol import AnyStep, Record, Safety, Step
 from orchestrator.experiment.protocol_file import graft_protocol
 from orchestrator.experiment.sample import Environment, Sample
@@ -183,7 +184,10 @@ class _Reading:
             spectra = [_part(SpectrumSeries, one) for one in _items(self.data.get("spectra"))]
             blocks = (_block(self.data.get("before")), _block(self.data.get("after")))
             conditions = self._conditions(images, spectra)
-            parts = Parts(sample, safety, steps, images, spectra, *blocks, conditions)
+            preflight = _part(Preflight, self.data.get("preflight"))
+            parts = Parts(
+                sample, safety, steps, images, spectra, *blocks, conditions, preflight=preflight
+            )
             self.note(*consistency(parts))
 
     def request(self) -> Request:

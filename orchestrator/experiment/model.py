@@ -23,6 +23,7 @@ from orchestrator.experiment.conditions import Condition, met_once
 from orchestrator.experiment.imaging import ImageSeries, SpectrumSeries
 from orchestrator.experiment.lowering import lower, protocol_findings
 from orchestrator.experiment.metadata import Metadata
+from orchestrator.experiment.preflight import Preflight
 from orchestrator.experiment.protocol import Protocol
 from orchestrator.experiment.sample import Environment, Sample
 from orchestrator.inputs.fields import Choice, Text, problem
@@ -50,6 +51,7 @@ class Experiment(StrictModel):
         images: Images taken meanwhile.
         spectra: Impedance spectra taken meanwhile.
         environment: What surrounds the cell.
+        preflight: What is checked of the cell before anything drives it; None: nothing.
         before: Steps before anything passes a current.
         after: Steps after the protocol has ended by itself, by a condition or by a limit.
         stop_when: Conditions that end the experiment.
@@ -66,6 +68,7 @@ class Experiment(StrictModel):
     images: tuple[ImageSeries, ...] = ()
     spectra: tuple[SpectrumSeries, ...] = ()
     environment: Environment = Environment()
+    preflight: Preflight | None = None
     before: tuple[BlockStep, ...] = ()
     after: tuple[BlockStep, ...] = ()
     stop_when: tuple[Annotated[Condition, AfterValidator(met_once)], ...] = ()
@@ -84,6 +87,7 @@ class Experiment(StrictModel):
                 before=self.before,
                 after=self.after,
                 conditions=self.conditions(),
+                preflight=self.preflight,
             )
         )
         found = found or protocol_findings(self.protocol, self.sample)

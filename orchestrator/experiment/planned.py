@@ -13,6 +13,7 @@ from orchestrator.experiment.sample import Sample
 from orchestrator.experiment.steps import Step, TimedStep
 from orchestrator.experiment.surrounding_steps import StackPressureStep, TemperatureStep
 from plans.cycling import StepPolicy
+from plans.preflight import Preflight
 from plans.steps import FrameStep, PressureStep, VoltageCheck
 from plans.steps import TemperatureStep as ToTemperature
 
@@ -43,6 +44,20 @@ def planned_steps(experiment: Experiment, devices: Mapping[str, Any]) -> Planned
     sample = experiment.sample
     method, before, after = ([_step(step, sample, devices) for step in part] for part in parts)
     return PlannedSteps(method, before, after, dict(_policies(*parts)))
+
+
+def planned_preflight(experiment: Experiment) -> Preflight | None:
+    """What is to be checked of the cell first; None where the file asks for nothing."""
+    asked = experiment.preflight
+    if asked is None:
+        return None
+    return Preflight(
+        ocv_s=asked.ocv_s,
+        ocv_window_v=asked.ocv_window_v,
+        expect_positive=asked.expect_positive,
+        max_contact_resistance_ohm=asked.max_contact_resistance_ohm,
+        probe_current_ma=asked.probe_current_mA,
+    )
 
 
 def _step(step: Step, sample: Sample, devices: Mapping[str, Any]) -> Any:
