@@ -55,13 +55,12 @@ class Parts:
     spectra: Sequence[SpectrumSeries | None]
     before: Sequence[Step | None] = ()
     after: Sequence[Step | None] = ()
+    conditions: Sequence[tuple[Path, Condition]] = ()
     preflight: Preflight | None = None
 
     def placed(self) -> list[tuple[Path, Step]]:
         """Every valid step with its place in the file."""
         return list(placed(self.steps, self.before, self.after))
-
-    conditions: Sequence[tuple[Path, Condition]] = ()
 
 
 def consistency(parts: Parts) -> list[Finding]:

@@ -186,7 +186,14 @@ class _Reading:
             conditions = self._conditions(images, spectra)
             preflight = _part(Preflight, self.data.get("preflight"))
             parts = Parts(
-                sample, safety, steps, images, spectra, *blocks, conditions, preflight=preflight
+                sample,
+                safety,
+                steps,
+                images,
+                spectra,
+                *blocks,
+                preflight=preflight,
+                conditions=conditions,
             )
             self.note(*consistency(parts))
 
