@@ -52,6 +52,12 @@ class BusyError(OrchestratorError):
     policy = "refuse"
 
 
+class ScheduleError(OrchestratorError):
+    """A job cannot be asked for or changed as it was; the queue is as it was."""
+
+    policy = "refuse"
+
+
 class RecordError(OrchestratorError):
     """Documents or frames cannot be written or read: never measure without recording."""
 

@@ -1,0 +1,472 @@
+"""The queue of jobs: one SQLite file, safe for any number of processes at once.
+
+Every change is one transaction with a line in the job's history. A job that was running when its
+runner died is *interrupted* and stays so until a person decides: it is never run again by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from devices.clock import wall_time
+from orchestrator.errors import ScheduleError
+
+_BUSY_S = 30.0
+_SHORTEST_PREFIX = 4
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    id TEXT PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    bench TEXT NOT NULL,
+    state TEXT NOT NULL,
+    held INTEGER NOT NULL DEFAULT 0,
+    not_before_s REAL NOT NULL,
+    priority INTEGER NOT NULL,
+    created_s REAL NOT NULL,
+    began_s REAL,
+    ended_s REAL,
+    boot_id TEXT NOT NULL DEFAULT '',
+    runner TEXT NOT NULL DEFAULT '',
+    message TEXT NOT NULL DEFAULT '',
+    request TEXT NOT NULL,
+    runs TEXT NOT NULL DEFAULT '[]'
+);
+CREATE INDEX IF NOT EXISTS due ON jobs (state, bench, not_before_s);
+CREATE TABLE IF NOT EXISTS history (
+    job TEXT NOT NULL, time_s REAL NOT NULL, what TEXT NOT NULL, by TEXT NOT NULL
+);
+"""
+
+
+class State(StrEnum):
+    """Where a job stands.
+
+    WAITING for its time, its bench or other jobs; RUNNING; DONE; FAILED; INTERRUPTED: its runner
+    died, a person must decide; MISSED: its time passed while nobody served, a person must decide;
+    SKIPPED: its time passed and it was to be left out then; REMOVED by a person.
+    """
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    MISSED = "missed"
+    SKIPPED = "skipped"
+    REMOVED = "removed"
+
+
+ENDED = frozenset({State.DONE, State.FAILED, State.SKIPPED, State.REMOVED})
+"""States that a job does not leave."""
+
+ASKING = frozenset({State.INTERRUPTED, State.MISSED})
+"""States in which a person must decide."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for; it does not change.
+
+    Attributes:
+        experiment: Path of the experiment file.
+        bench: Name of the bench.
+        profile: Path or name of its profile, as given.
+        start: Start time as written; empty for as soon as possible.
+        not_before_s: Start time, Unix s.
+        after: Jobs that must be done before.
+        priority: Larger ones go first on the same bench.
+        missed: What to do when its time passed while nobody served: ``ask``, ``start`` or
+            ``skip``.
+        grace_s: How late it may begin without being missed, s.
+        key: Idempotency key: a second request with it is the same job.
+        hashes: SHA-256 of ``experiment``, ``profile`` and ``software`` when it was asked for.
+        md: More metadata of its runs.
+        by: Who asked.
+    """
+
+    experiment: str
+    bench: str
+    profile: str
+    key: str
+    start: str = ""
+    not_before_s: float = 0.0
+    after: Sequence[str] = ()
+    priority: int = 0
+    missed: str = "ask"
+    grace_s: float = 3600.0
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    md: Mapping[str, Any] = field(default_factory=dict)
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job as the queue has it.
+
+    Attributes:
+        id: Its uid.
+        request: What was asked for.
+        state: Where it stands.
+        held: Whether a person holds it back.
+        created_s: When it was asked for, Unix s.
+        began_s: When it began, Unix s; None before.
+        ended_s: When it ended, Unix s; None before.
+        boot_id: Boot of the machine in which it began.
+        runner: Who ran it.
+        message: Why it stands there.
+        runs: Uids of its runs.
+    """
+
+    id: str
+    request: Request
+    state: State
+    held: bool
+    created_s: float
+    began_s: float | None
+    ended_s: float | None
+    boot_id: str
+    runner: str
+    message: str
+    runs: Sequence[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            **{name: getattr(self, name) for name in self.__dataclass_fields__},
+            "state": str(self.state),
+            "runs": list(self.runs),
+            "request": _to_json(self.request),
+        }
+
+
+class JobStore:
+    """The queue.
+
+    Args:
+        path: The SQLite file; made if it is not there.
+        now: Unix time, s.
+    """
+
+    def __init__(self, path: Path, *, now: Callable[[], float] = wall_time) -> None:
+        self.path, self._now = path, now
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._changing() as db:
+            for statement in _SCHEMA.split(";"):
+                db.execute(statement)
+
+    # --- what people do -------------------------------------------------------------------------
+
+    def add(self, request: Request) -> tuple[Job, bool]:
+        """Ask for a job.
+
+        Returns:
+            The job, and whether it is new: a second request with the same key is the same job.
+
+        Raises:
+            ScheduleError: The key was used for something else, or a job that it waits for is not
+                known.
+        """
+        with self._changing() as db:
+            row = db.execute("SELECT * FROM jobs WHERE key = ?", (request.key,)).fetchone()
+            if row is not None:
+                return _same(_job(row), request), False
+            after = [self._find(db, one).id for one in request.after]
+            job = str(uuid.uuid4())
+            asked = _to_json(request) | {"after": after}
+            db.execute(
+                "INSERT INTO jobs (id, key, bench, state, not_before_s, priority, created_s, "
+                "request) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (job, request.key, request.bench, State.WAITING, request.not_before_s,
+                 request.priority, self._now(), json.dumps(asked)),
+            )  # fmt: skip
+            self._note(db, job, "added", request.by)
+            return self._find(db, job), True
+
+    def jobs(self, *, ended: bool = True) -> list[Job]:
+        """Every job in the order of their start times; without the ended ones where asked."""
+        with self._reading() as db:
+            rows = db.execute("SELECT * FROM jobs ORDER BY not_before_s, created_s").fetchall()
+        found = [_job(row) for row in rows]
+        return found if ended else [one for one in found if one.state not in ENDED]
+
+    def get(self, prefix: str) -> Job:
+        """One job by its uid or the beginning of it.
+
+        Raises:
+            ScheduleError: There is none, or more than one.
+        """
+        with self._reading() as db:
+            return self._find(db, prefix)
+
+    def history(self, job: str) -> list[tuple[float, str, str]]:
+        """What happened to a job: (Unix s, what, who)."""
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT time_s, what, by FROM history WHERE job = ? ORDER BY rowid", (job,)
+            ).fetchall()
+        return [(row["time_s"], row["what"], row["by"]) for row in rows]
+
+    def hold(self, prefix: str, *, held: bool, by: str = "") -> Job:
+        """Hold a job back, or let it go; idempotent.
+
+        Raises:
+            ScheduleError: It is running or has ended.
+        """
+        with self._changing() as db:
+            job = self._find(db, prefix)
+            _require(job, {State.WAITING, *ASKING}, "hold it back" if held else "let it go")
+            self._update(db, job.id, held=int(held))
+            self._note(db, job.id, "held" if held else "let go", by)
+            return self._find(db, job.id)
+
+    def remove(self, prefix: str, *, by: str = "") -> Job:
+        """Take a job out of the queue; it stays listed as removed.
+
+        Raises:
+            ScheduleError: It is running or has ended.
+        """
+        with self._changing() as db:
+            job = self._find(db, prefix)
+            _require(job, {State.WAITING, *ASKING}, "remove it")
+            self._end(db, job.id, State.REMOVED, "removed by a person")
+            self._note(db, job.id, "removed", by)
+            return self._find(db, job.id)
+
+    def acknowledge(self, prefix: str, decision: str, *, by: str = "") -> Job:
+        """Decide about a job that was interrupted or missed.
+
+        Args:
+            prefix: The job.
+            decision: ``again`` puts it back into the queue, to begin as soon as it can; ``done``
+                counts what there is as done; ``failed`` as failed.
+            by: Who decided.
+
+        Raises:
+            ScheduleError: Nothing is to be decided, or the decision is not known.
+        """
+        if decision not in ("again", "done", "failed"):
+            what = f"got {decision!r}, expected again, done or failed"
+            raise ScheduleError("ack", what, remedy="say what is to become of it")
+        with self._changing() as db:
+            job = self._find(db, prefix)
+            _require(job, ASKING, "acknowledge it")
+            if decision == "again":
+                self._update(
+                    db, job.id, state=State.WAITING, not_before_s=self._now(), message="",
+                    began_s=None, held=0,
+                )  # fmt: skip
+            else:
+                self._end(db, job.id, State(decision), f"{job.state}, then {decision} by a person")
+            self._note(db, job.id, f"acknowledged: {decision}", by)
+            return self._find(db, job.id)
+
+    # --- what the scheduler and its runners do --------------------------------------------------
+
+    def claim(self, *, runner: str, boot_id: str) -> Job | None:
+        """Take the next job whose time has come; None where there is none.
+
+        At most one job runs on a bench. Among those due the one with the largest priority goes
+        first, then the one with the earliest start. One whose time passed too long ago is missed.
+        """
+        with self._changing() as db:
+            now_s = self._now()
+            busy = {
+                row["bench"]
+                for row in db.execute(
+                    "SELECT bench FROM jobs WHERE state IN (?, ?)",
+                    (State.RUNNING, State.INTERRUPTED),
+                )
+            }
+            rows = db.execute(
+                "SELECT * FROM jobs WHERE state = ? AND held = 0 AND not_before_s <= ? "
+                "ORDER BY priority DESC, not_before_s, created_s",
+                (State.WAITING, now_s),
+            ).fetchall()
+            for job in map(_job, rows):
+                if job.request.bench in busy or self._waits_for(db, job):
+                    continue
+                if not self._missed(db, job, now_s):
+                    self._update(
+                        db, job.id, state=State.RUNNING, began_s=now_s, runner=runner,
+                        boot_id=boot_id, message="",
+                    )  # fmt: skip
+                    self._note(db, job.id, "began", runner)
+                    return self._find(db, job.id)
+        return None
+
+    def began_run(self, job: str, run: str) -> None:
+        """A run of a job has begun: its uid is kept before anything else can happen to it."""
+        with self._changing() as db:
+            runs = [*self._find(db, job).runs, run]
+            self._update(db, job, runs=json.dumps(runs))
+            self._note(db, job, f"run {run}", "")
+
+    def finish(self, job: str, state: State, message: str) -> Job:
+        """A running job has ended.
+
+        Raises:
+            ScheduleError: It was not running.
+        """
+        with self._changing() as db:
+            found = self._find(db, job)
+            _require(found, {State.RUNNING}, "end it")
+            if state in ASKING:
+                self._update(db, found.id, state=state, message=message, ended_s=self._now())
+            else:
+                self._end(db, found.id, state, message)
+            self._note(db, found.id, f"{state}: {message}", found.runner)
+            return self._find(db, found.id)
+
+    def waits_for(self, job: Job) -> str:
+        """Why a job that waits does not begin; empty where only its time has not come."""
+        if job.held:
+            return "held back"
+        with self._reading() as db:
+            return self._waits_for(db, job) or self._bench_is_busy(db, job)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _waits_for(self, db: sqlite3.Connection, job: Job) -> str:
+        for other in (self._find(db, one) for one in job.request.after):
+            if other.state is State.DONE:
+                continue
+            if other.state in ENDED:
+                return f"{other.id[:8]} is {other.state}: hold, remove or add it anew"
+            return f"waits for {other.id[:8]}"
+        return ""
+
+    def _bench_is_busy(self, db: sqlite3.Connection, job: Job) -> str:
+        row = db.execute(
+            "SELECT id, state FROM jobs WHERE bench = ? AND state IN (?, ?)",
+            (job.request.bench, State.RUNNING, State.INTERRUPTED),
+        ).fetchone()
+        if row is None:
+            return ""
+        return f"{job.request.bench} has {row['id'][:8]}, which is {row['state']}"
+
+    def _missed(self, db: sqlite3.Connection, job: Job, now_s: float) -> bool:
+        """Apply a job's policy where its time passed too long ago; whether it does not begin."""
+        asked = job.request
+        late_s = now_s - asked.not_before_s
+        again = any("acknowledged: again" in what for _, what, _ in self._history(db, job.id))
+        if not asked.start or late_s <= asked.grace_s or asked.missed == "start" or again:
+            return False
+        message = f"its time passed {late_s / 60:.0f} min ago while it could not begin"
+        if asked.missed == "skip":
+            self._end(db, job.id, State.SKIPPED, message)
+        else:
+            self._update(db, job.id, state=State.MISSED, message=message)
+        self._note(db, job.id, f"missed: {message}", "")
+        return True
+
+    def _history(self, db: sqlite3.Connection, job: str) -> list[tuple[float, str, str]]:
+        rows = db.execute("SELECT time_s, what, by FROM history WHERE job = ?", (job,)).fetchall()
+        return [tuple(row) for row in rows]
+
+    def _end(self, db: sqlite3.Connection, job: str, state: State, message: str) -> None:
+        self._update(db, job, state=state, message=message, ended_s=self._now())
+
+    def _update(self, db: sqlite3.Connection, job: str, **columns: Any) -> None:
+        names = ", ".join(f"{name} = ?" for name in columns)  # names are ours, values are bound
+        db.execute(f"UPDATE jobs SET {names} WHERE id = ?", (*columns.values(), job))  # noqa: S608
+
+    def _note(self, db: sqlite3.Connection, job: str, what: str, by: str) -> None:
+        db.execute("INSERT INTO history VALUES (?, ?, ?, ?)", (job, self._now(), what, by))
+
+    def _find(self, db: sqlite3.Connection, prefix: str) -> Job:
+        rows = db.execute(
+            "SELECT * FROM jobs WHERE substr(id, 1, ?) = ?", (len(prefix), prefix)
+        ).fetchall()
+        if len(rows) != 1 or len(prefix) < _SHORTEST_PREFIX:
+            what = f"got {prefix!r}, expected the beginning of one job's uid ({len(rows)} match)"
+            raise ScheduleError("job", what, remedy="see `operando schedule list`")
+        return _job(rows[0])
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            db = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)
+        except sqlite3.Error as error:
+            raise ScheduleError(
+                str(self.path), f"cannot be opened: {error}", remedy="check the data directory"
+            ) from error
+        try:
+            db.row_factory = sqlite3.Row
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")  # acknowledged is on the disk
+            yield db
+        except sqlite3.Error as error:
+            raise ScheduleError(
+                str(self.path), f"cannot be used: {error}", remedy="check disk and file"
+            ) from error
+        finally:
+            db.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._open() as db:
+            yield db
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction that nobody can come between."""
+        with self._open() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
+
+
+def _job(row: sqlite3.Row) -> Job:
+    asked = json.loads(row["request"])
+    return Job(
+        id=row["id"],
+        request=Request(**asked),
+        state=State(row["state"]),
+        held=bool(row["held"]),
+        created_s=row["created_s"],
+        began_s=row["began_s"],
+        ended_s=row["ended_s"],
+        boot_id=row["boot_id"],
+        runner=row["runner"],
+        message=row["message"],
+        runs=tuple(json.loads(row["runs"])),
+    )
+
+
+def _to_json(request: Request) -> dict[str, Any]:
+    asked = {name: getattr(request, name) for name in request.__dataclass_fields__}
+    return asked | {
+        "after": list(request.after), "hashes": dict(request.hashes), "md": dict(request.md)
+    }  # fmt: skip
+
+
+def _same(job: Job, request: Request) -> Job:
+    """The job, if it is what is asked for once more."""
+    for name in ("experiment", "bench", "start", "hashes"):
+        had, got = getattr(job.request, name), getattr(request, name)
+        if had != got:
+            what = f"got the key {request.key!r} with another {name} than job {job.id[:8]}"
+            raise ScheduleError("--key", what, remedy="choose another key, or remove that job")
+    return job
+
+
+def _require(job: Job, states: Collection[State], what: str) -> None:
+    if job.state not in states:
+        raise ScheduleError(
+            f"job {job.id[:8]}",
+            f"is {job.state}, expected {' or '.join(sorted(states))} to {what}",
+            remedy="see `operando schedule show`",
+        )
