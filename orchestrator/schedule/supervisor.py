@@ -1,0 +1,139 @@
+"""Starts a runner for each job whose time has come, and notices when one has died.
+
+A runner is `operando run --job`: a process of its own session that outlives this one, holds the
+job's lock while it lives, and writes what became of the job itself. A job that is running while
+nobody holds its lock was cut off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator.errors import BusyError
+from orchestrator.locks import controlling
+from orchestrator.schedule.jobs import Job, JobStore, State
+
+log = logging.getLogger(__name__)
+
+BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
+
+
+def boot_id() -> str:
+    """Which boot of the machine this is; empty where the system does not say."""
+    try:
+        return BOOT_ID_FILE.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+@contextmanager
+def running_job(data: Path, job: str) -> Iterator[None]:
+    """Hold a job's lock for a ``with`` block.
+
+    Raises:
+        BusyError: Somebody else runs it.
+    """
+    with controlling([f"{data.resolve()}#{job}"], bench=f"job {job[:8]}"):
+        yield
+
+
+@contextmanager
+def only_scheduler(data: Path) -> Iterator[None]:
+    """Be the only scheduler of a data directory for a ``with`` block.
+
+    Raises:
+        BusyError: There is another one.
+    """
+    with controlling([f"{data.resolve()}#scheduler"], bench="scheduler"):
+        yield
+
+
+def run_command(job: Job, data: Path) -> Sequence[str]:
+    """The command of a job's runner."""
+    code = "import sys; from orchestrator.cli import main; sys.exit(main())"
+    return (
+        sys.executable, "-c", code, "run", job.request.experiment, "--bench", job.request.profile,
+        "--data", str(data), "--job", job.id, "--no-progress", "--json",
+    )  # fmt: skip
+
+
+class Supervisor:
+    """Looks after the queue of one data directory.
+
+    Args:
+        store: The queue.
+        data: The data directory.
+        tell: Told about jobs that need a person, or failed.
+        command: The command of a job's runner.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        data: Path,
+        *,
+        tell: Callable[[Job], None] = lambda _job: None,
+        command: Callable[[Job, Path], Sequence[str]] = run_command,
+    ) -> None:
+        self._store, self._data, self._tell, self._command = store, data, tell, command
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._known: dict[str, State] = {}
+
+    def tick(self) -> None:
+        """Look once: end what was cut off, begin what is due, tell what changed."""
+        self._bury()
+        while (job := self._store.claim(runner=f"scheduler {os.getpid()}", boot_id=boot_id())):
+            self._begin(job)
+        for job in self._store.jobs():
+            if self._known.get(job.id) is not job.state:
+                former, self._known[job.id] = self._known.get(job.id), job.state
+                if former is not None or job.state not in (State.DONE, State.REMOVED):
+                    self._tell(job)
+
+    def is_alive(self, job: Job) -> bool:
+        """Whether somebody runs a job."""
+        child = self._children.get(job.id)
+        if child is not None and child.poll() is None:
+            return True
+        try:
+            with running_job(self._data, job.id):
+                return False
+        except BusyError:
+            return True
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _begin(self, job: Job) -> None:
+        folder = self._data / "jobs"
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with (folder / f"{job.id}.log").open("ab") as said:
+                self._children[job.id] = subprocess.Popen(
+                    list(self._command(job, self._data)),
+                    stdin=subprocess.DEVNULL,
+                    stdout=said,
+                    stderr=said,
+                    start_new_session=True,  # what ends the scheduler does not end the run
+                )
+        except OSError as error:
+            self._store.finish(job.id, State.FAILED, f"its runner could not be started: {error}")
+
+    def _bury(self) -> None:
+        """Jobs that nobody runs any more, though nobody has said what became of them."""
+        for job in self._store.jobs(ended=False):
+            if job.state is State.RUNNING and not self.is_alive(job):
+                child = self._children.pop(job.id, None)
+                code = "" if child is None else f" with exit code {child.returncode}"
+                again = "" if job.boot_id == boot_id() else "; the machine has been started since"
+                log.error("job %s: its runner ended%s without a word", job.id[:8], code)
+                with contextlib.suppress(Exception):  # it may have said so just now
+                    self._store.finish(
+                        job.id, State.INTERRUPTED, f"its runner ended{code} without a word{again}"
+                    )
