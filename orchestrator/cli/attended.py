@@ -72,6 +72,10 @@ def opened(
     ) as bench:
         for fault in bench.laboratory.faults if bench.laboratory is not None else ():
             out.line(f"injected fault: {fault}")
+        began = getattr(args, "began", None)  # a job of the queue keeps the uids of its runs
+        if began is not None:
+            bench.RE.md["job"] = args.job
+            bench.RE.subscribe(lambda _name, doc: began(doc["uid"]), "start")
         yield bench
 
 

@@ -16,7 +16,8 @@ from orchestrator.cli.options import common_options
 from orchestrator.cli.output import Output
 
 VERBS = (
-    "demo", "run", "rehearse", "new", "export", "runs", "show", "report", "recover", "upload",
+    "demo", "run", "rehearse", "schedule", "serve", "new", "export", "runs", "show", "report",
+    "recover", "upload",
     "off", "shell", "bench", "doctor", "analyse", "reproduce", "schema",
 )  # fmt: skip
 """Verbs in the order of the help page; each is the module `orchestrator.cli.<verb>`."""
@@ -69,6 +70,7 @@ def exit_code(error: BaseException) -> int:
         InterlockTripped,
         ProfileError,
         RecordError,
+        ScheduleError,
         UnsafeBenchError,
     )
     from plans.errors import PlanError
@@ -77,6 +79,7 @@ def exit_code(error: BaseException) -> int:
         (ExperimentError, EXIT_BAD_INPUT),
         (ProfileError, EXIT_BAD_INPUT),
         (DataFileError, EXIT_BAD_INPUT),
+        (ScheduleError, EXIT_BAD_INPUT),
         (LimitError, EXIT_BAD_INPUT),
         (PlanError, EXIT_BAD_INPUT),
         (InterlockTripped, EXIT_SAFE_STATE),

@@ -27,10 +27,19 @@ def register(parser: argparse.ArgumentParser) -> None:
         metavar="N,N-N",
         help="of a file with a sweep only these runs, by their numbers",
     )
+    parser.add_argument("--job", help=argparse.SUPPRESS)  # given by `operando serve`
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Run the experiment; returns the exit code."""
+    if args.job:
+        from orchestrator.cli.job import carried_out
+
+        return carried_out(args, out, _run)
+    return _run(args, out)
+
+
+def _run(args: argparse.Namespace, out: Output) -> int:
     from orchestrator.experiment import load_campaign  # keep `--help` fast
 
     whole = load_campaign(args.experiment, bench=args.bench)

@@ -1,7 +1,7 @@
-"""Experiments that wait for their time: what is to run, on which bench, when, and what became of it.
+"""Experiments that wait for their time: what is to run, on which bench, when, and what came of it.
 
-The queue is one SQLite file of the data directory; docs/decisions/0020-schedule.md says why none of
-the libraries looked at fits. Nothing here opens a bench: `operando serve` starts one runner per job.
+The queue is one SQLite file of the data directory. Nothing here opens a bench: `operando serve`
+starts one runner per job.
 """
 
 from orchestrator.schedule.jobs import Job, JobStore, Request, State

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from orchestrator.experiment import load_campaign
 from orchestrator.running import versions
 
 _PACKAGES = ("devices", "orchestrator", "plans", "sim")
@@ -24,6 +26,23 @@ def software_hash() -> str:
     return digest.hexdigest()
 
 
-def differences(asked: dict[str, str], found: dict[str, str]) -> list[str]:
+def differences(asked: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
     """Names of what is not as it was when the job was asked for."""
     return sorted(name for name in asked if found.get(name) != asked[name])
+
+
+def hashes_of(experiment: str | Path, bench: str | Path | None) -> dict[str, str]:
+    """What an experiment file, its bench and this software are now.
+
+    Raises:
+        ExperimentError: The file cannot be run on that bench.
+        ProfileError: The profile cannot be used.
+    """
+    campaign = load_campaign(experiment, bench=bench)
+    points = "".join(point.experiment.experiment_hash for point in campaign.points)
+    profile = campaign.profile
+    return {
+        "experiment": hashlib.sha256(points.encode()).hexdigest(),
+        "profile": "" if profile is None else profile.profile_hash,
+        "software": software_hash(),
+    }

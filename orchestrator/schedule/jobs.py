@@ -51,8 +51,9 @@ class State(StrEnum):
     """Where a job stands.
 
     WAITING for its time, its bench or other jobs; RUNNING; DONE; FAILED; INTERRUPTED: its runner
-    died, a person must decide; MISSED: its time passed while nobody served, a person must decide;
-    SKIPPED: its time passed and it was to be left out then; REMOVED by a person.
+    died; MISSED: its time passed while nobody served; CHANGED: its files or the software are not
+    those it was asked for with: a person must decide about these three. SKIPPED: its time passed
+    and it was to be left out then; REMOVED by a person.
     """
 
     WAITING = "waiting"
@@ -61,6 +62,7 @@ class State(StrEnum):
     FAILED = "failed"
     INTERRUPTED = "interrupted"
     MISSED = "missed"
+    CHANGED = "changed"
     SKIPPED = "skipped"
     REMOVED = "removed"
 
@@ -68,8 +70,12 @@ class State(StrEnum):
 ENDED = frozenset({State.DONE, State.FAILED, State.SKIPPED, State.REMOVED})
 """States that a job does not leave."""
 
-ASKING = frozenset({State.INTERRUPTED, State.MISSED})
+ASKING = frozenset({State.INTERRUPTED, State.MISSED, State.CHANGED})
 """States in which a person must decide."""
+
+
+AUTOMATIC = "auto:"
+"""Beginning of a key that nobody chose: it holds only until its job has ended."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,7 @@ class JobStore:
     """
 
     def __init__(self, path: Path, *, now: Callable[[], float] = wall_time) -> None:
-        self.path, self._now = path, now
+        self.path, self.now = path, now
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._changing() as db:
             for statement in _SCHEMA.split(";"):
@@ -186,7 +192,7 @@ class JobStore:
                 "INSERT INTO jobs (id, key, bench, state, not_before_s, priority, created_s, "
                 "request) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (job, request.key, request.bench, State.WAITING, request.not_before_s,
-                 request.priority, self._now(), json.dumps(asked)),
+                 request.priority, self.now(), json.dumps(asked)),
             )  # fmt: skip
             self._note(db, job, "added", request.by)
             return self._find(db, job), True
@@ -241,14 +247,17 @@ class JobStore:
             self._note(db, job.id, "removed", by)
             return self._find(db, job.id)
 
-    def acknowledge(self, prefix: str, decision: str, *, by: str = "") -> Job:
-        """Decide about a job that was interrupted or missed.
+    def acknowledge(
+        self, prefix: str, decision: str, *, by: str = "", hashes: Mapping[str, str] | None = None
+    ) -> Job:
+        """Decide about a job that was interrupted or missed, or whose files changed.
 
         Args:
             prefix: The job.
             decision: ``again`` puts it back into the queue, to begin as soon as it can; ``done``
                 counts what there is as done; ``failed`` as failed.
             by: Who decided.
+            hashes: What its files and the software are now, if that is agreed to.
 
         Raises:
             ScheduleError: Nothing is to be decided, or the decision is not known.
@@ -260,8 +269,10 @@ class JobStore:
             job = self._find(db, prefix)
             _require(job, ASKING, "acknowledge it")
             if decision == "again":
+                asked = _to_json(job.request) | ({"hashes": dict(hashes)} if hashes else {})
+                self._update(db, job.id, request=json.dumps(asked))
                 self._update(
-                    db, job.id, state=State.WAITING, not_before_s=self._now(), message="",
+                    db, job.id, state=State.WAITING, not_before_s=self.now(), message="",
                     began_s=None, held=0,
                 )  # fmt: skip
             else:
@@ -278,7 +289,7 @@ class JobStore:
         first, then the one with the earliest start. One whose time passed too long ago is missed.
         """
         with self._changing() as db:
-            now_s = self._now()
+            now_s = self.now()
             busy = {
                 row["bench"]
                 for row in db.execute(
@@ -320,7 +331,7 @@ class JobStore:
             found = self._find(db, job)
             _require(found, {State.RUNNING}, "end it")
             if state in ASKING:
-                self._update(db, found.id, state=state, message=message, ended_s=self._now())
+                self._update(db, found.id, state=state, message=message, ended_s=self.now())
             else:
                 self._end(db, found.id, state, message)
             self._note(db, found.id, f"{state}: {message}", found.runner)
@@ -373,14 +384,19 @@ class JobStore:
         return [tuple(row) for row in rows]
 
     def _end(self, db: sqlite3.Connection, job: str, state: State, message: str) -> None:
-        self._update(db, job, state=state, message=message, ended_s=self._now())
+        self._update(db, job, state=state, message=message, ended_s=self.now())
+        if state in ENDED:  # what was asked for without a key may be asked for again
+            db.execute(
+                "UPDATE jobs SET key = key || '#' || id WHERE id = ? AND substr(key, 1, ?) = ?",
+                (job, len(AUTOMATIC), AUTOMATIC),
+            )
 
     def _update(self, db: sqlite3.Connection, job: str, **columns: Any) -> None:
         names = ", ".join(f"{name} = ?" for name in columns)  # names are ours, values are bound
         db.execute(f"UPDATE jobs SET {names} WHERE id = ?", (*columns.values(), job))  # noqa: S608
 
     def _note(self, db: sqlite3.Connection, job: str, what: str, by: str) -> None:
-        db.execute("INSERT INTO history VALUES (?, ?, ?, ?)", (job, self._now(), what, by))
+        db.execute("INSERT INTO history VALUES (?, ?, ?, ?)", (job, self.now(), what, by))
 
     def _find(self, db: sqlite3.Connection, prefix: str) -> Job:
         rows = db.execute(

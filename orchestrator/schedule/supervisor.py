@@ -89,13 +89,23 @@ class Supervisor:
     def tick(self) -> None:
         """Look once: end what was cut off, begin what is due, tell what changed."""
         self._bury()
-        while (job := self._store.claim(runner=f"scheduler {os.getpid()}", boot_id=boot_id())):
+        while job := self._store.claim(runner=f"scheduler {os.getpid()}", boot_id=boot_id()):
             self._begin(job)
         for job in self._store.jobs():
             if self._known.get(job.id) is not job.state:
                 former, self._known[job.id] = self._known.get(job.id), job.state
                 if former is not None or job.state not in (State.DONE, State.REMOVED):
                     self._tell(job)
+
+    def due(self) -> bool:
+        """Whether a job would begin now, if its bench were free."""
+        now_s = self._store.now()
+        return any(
+            job.state is State.WAITING
+            and job.request.not_before_s <= now_s
+            and not self._store.waits_for(job)
+            for job in self._store.jobs(ended=False)
+        )
 
     def is_alive(self, job: Job) -> bool:
         """Whether somebody runs a job."""
@@ -115,7 +125,7 @@ class Supervisor:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             with (folder / f"{job.id}.log").open("ab") as said:
-                self._children[job.id] = subprocess.Popen(
+                self._children[job.id] = subprocess.Popen(  # noqa: S603 - our own command
                     list(self._command(job, self._data)),
                     stdin=subprocess.DEVNULL,
                     stdout=said,
@@ -127,6 +137,9 @@ class Supervisor:
 
     def _bury(self) -> None:
         """Jobs that nobody runs any more, though nobody has said what became of them."""
+        for job_id, child in list(self._children.items()):
+            if child.poll() is not None and self._store.get(job_id).state is not State.RUNNING:
+                del self._children[job_id]
         for job in self._store.jobs(ended=False):
             if job.state is State.RUNNING and not self.is_alive(job):
                 child = self._children.pop(job.id, None)

@@ -34,7 +34,9 @@ def store(tmp_path, clock):
 
 
 def asked(key="a", **more):
-    return Request(**{"experiment": "e.yaml", "bench": "b1", "profile": "b1.yaml", "key": key} | more)
+    return Request(
+        **{"experiment": "e.yaml", "bench": "b1", "profile": "b1.yaml", "key": key} | more
+    )
 
 
 def add(store, *args, **more):

@@ -1,0 +1,57 @@
+"""`operando run --job`: a job of the queue in a process of its own, started by `operando serve`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from orchestrator.cli.output import Output
+from orchestrator.schedule.hashes import differences, hashes_of
+from orchestrator.schedule.jobs import Job, JobStore, State
+from orchestrator.schedule.supervisor import running_job
+
+JOBS = "jobs.sqlite"
+"""The queue's file in a data directory."""
+
+
+def queue(data: Path) -> JobStore:
+    """The queue of a data directory."""
+    return JobStore(data / JOBS)
+
+
+def carried_out(
+    args: argparse.Namespace, out: Output, run: Callable[[argparse.Namespace, Output], int]
+) -> int:
+    """Run a job and write into the queue what became of it.
+
+    Raises:
+        ScheduleError: The job is not one that is running.
+        BusyError: Somebody else runs it.
+    """
+    store = queue(args.data)
+    with running_job(args.data, store.get(args.job).id):
+        job = store.get(args.job)
+        changed = differences(job.request.hashes, hashes_of(args.experiment, args.bench))
+        if changed:
+            text = f"not as it was asked for: {', '.join(changed)}"
+            store.finish(job.id, State.CHANGED, text)
+            out.line(f"job {job.id[:8]}: {text}")
+            return 0
+        args.began = lambda uid: store.began_run(job.id, uid)
+        return _ended(store, job, lambda: run(args, out))
+
+
+def _ended(store: JobStore, job: Job, run: Callable[[], int]) -> int:
+    """Run, and say how it ended; what cannot be said is noticed by the scheduler."""
+    try:
+        code = run()
+    except BaseException as error:
+        store.finish(job.id, State.FAILED, str(error) or type(error).__name__)
+        raise
+    state, text = (State.DONE, "completed") if code == 0 else (State.FAILED, _MEANINGS[code])
+    store.finish(job.id, state, text)
+    return code
+
+
+_MEANINGS = {4: "ended in the safe state: see its run", 130: "aborted: see its run"}
