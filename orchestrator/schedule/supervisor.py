@@ -142,8 +142,8 @@ class Supervisor:
                 del self._children[job_id]
         for job in self._store.jobs(ended=False):
             if job.state is State.RUNNING and not self.is_alive(job):
-                child = self._children.pop(job.id, None)
-                code = "" if child is None else f" with exit code {child.returncode}"
+                ended = self._children.pop(job.id) if job.id in self._children else None
+                code = "" if ended is None else f" with exit code {ended.returncode}"
                 again = "" if job.boot_id == boot_id() else "; the machine has been started since"
                 log.error("job %s: its runner ended%s without a word", job.id[:8], code)
                 with contextlib.suppress(Exception):  # it may have said so just now

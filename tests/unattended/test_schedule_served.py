@@ -39,9 +39,25 @@ def store(tmp_path):
     return JobStore(tmp_path / "jobs.sqlite")
 
 
+SERVING: list[Supervisor] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_runner_is_left():
+    yield
+    while SERVING:
+        for child in SERVING.pop()._children.values():
+            child.wait(20)
+
+
 def serving(store, how, told=None):
     """A supervisor whose runners do no experiment."""
     data = store.path.parent
+    SERVING.append(made(store, data, how, told))
+    return SERVING[-1]
+
+
+def made(store, data, how, told):
     return Supervisor(
         store,
         data,
@@ -88,13 +104,15 @@ def test_a_runner_that_dies_leaves_a_job_that_asks(store):
 
 def test_a_runner_outlives_its_scheduler_and_the_next_one_knows_it(store):
     job = ask(store)
-    serving(store, "waits").tick()
+    former = serving(store, "waits")
+    former.tick()
     wait_until(lambda: store.get(job.id).runs, what="runs")
     following = serving(store, "waits")  # as after a restart: it is no child of this one
     following.tick()
     assert store.get(job.id).state is State.RUNNING
     (store.path.parent / "go").touch()
     ticked_until(following, store, job, State.DONE)
+    former.tick()
 
 
 def test_after_a_reboot_nothing_that_ran_is_run_again(store, monkeypatch):
@@ -112,9 +130,12 @@ def test_a_runner_that_cannot_be_started_fails_its_job(store):
 
 
 def test_there_is_one_scheduler(tmp_path):
-    with only_scheduler(tmp_path), pytest.raises(BusyError, match="for the bench scheduler"):
-        with only_scheduler(tmp_path):
-            pass
+    with (
+        only_scheduler(tmp_path),
+        pytest.raises(BusyError, match="for the bench scheduler"),
+        only_scheduler(tmp_path),
+    ):
+        pass
 
 
 def test_boot_id_is_that_of_the_machine(monkeypatch, tmp_path):

@@ -196,8 +196,10 @@ class Queue(RuleBasedStateMachine):
         self.begun: dict[str, int] = {}
         self.allowed: dict[str, int] = {}
 
-    @rule(target=jobs, key=st.integers(0, 5), bench=st.sampled_from(["b1", "b2"]), late=st.booleans(),
-          wait_s=st.sampled_from([0.0, 5.0]), priority=st.integers(0, 2))  # fmt: skip
+    @rule(
+        target=jobs, key=st.integers(0, 5), bench=st.sampled_from(["b1", "b2"]),
+        late=st.booleans(), wait_s=st.sampled_from([0.0, 5.0]), priority=st.integers(0, 2),
+    )  # fmt: skip
     def add(self, key, bench, late, wait_s, priority):
         request = asked(f"{key}{bench}{late}", bench=bench, start="t" if late else "",
                         not_before_s=self.clock.now_s + wait_s, priority=priority)  # fmt: skip
