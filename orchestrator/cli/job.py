@@ -8,7 +8,8 @@ from pathlib import Path
 
 from orchestrator.cli.output import Output
 from orchestrator.schedule.hashes import differences, hashes_of
-from orchestrator.schedule.jobs import Job, JobStore, State
+from orchestrator.schedule.job import Job, State
+from orchestrator.schedule.jobs import JobStore
 from orchestrator.schedule.supervisor import running_job
 
 JOBS = "jobs.sqlite"

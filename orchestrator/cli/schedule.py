@@ -81,7 +81,7 @@ def _add(args: argparse.Namespace, store: JobStore, out: Output) -> int:
     from orchestrator.experiment import bench_of, load_campaign
     from orchestrator.schedule import Request, start_time
     from orchestrator.schedule.hashes import hashes_of
-    from orchestrator.schedule.jobs import AUTOMATIC
+    from orchestrator.schedule.job import AUTOMATIC
 
     campaign = load_campaign(args.experiment, bench=args.bench)
     profile = bench_of(args.experiment, bench=args.bench)

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from devices.clock import monotonic  # keep `--help` fast
     from orchestrator.cli.job import queue
     from orchestrator.errors import ScheduleError
-    from orchestrator.schedule.jobs import Job, State
+    from orchestrator.schedule.job import Job, State
     from orchestrator.schedule.supervisor import Supervisor, only_scheduler
 
     if not (math.isfinite(args.life_s) and args.life_s > 0):

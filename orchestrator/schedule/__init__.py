@@ -4,7 +4,8 @@ The queue is one SQLite file of the data directory. Nothing here opens a bench: 
 starts one runner per job.
 """
 
-from orchestrator.schedule.jobs import Job, JobStore, Request, State
+from orchestrator.schedule.job import Job, Request, State
+from orchestrator.schedule.jobs import JobStore
 from orchestrator.schedule.times import Start, start_time
 
 __all__ = ["Job", "JobStore", "Request", "Start", "State", "start_time"]

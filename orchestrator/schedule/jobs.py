@@ -9,15 +9,25 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from devices.clock import wall_time
 from orchestrator.errors import ScheduleError
+from orchestrator.schedule.job import (
+    ASKING,
+    AUTOMATIC,
+    ENDED,
+    Job,
+    Request,
+    State,
+    job_of,
+    request_document,
+    require,
+    same_job,
+)
 
 _BUSY_S = 30.0
 _SHORTEST_PREFIX = 4
@@ -45,113 +55,6 @@ CREATE TABLE IF NOT EXISTS history (
     job TEXT NOT NULL, time_s REAL NOT NULL, what TEXT NOT NULL, by TEXT NOT NULL
 );
 """
-
-
-class State(StrEnum):
-    """Where a job stands.
-
-    WAITING for its time, its bench or other jobs; RUNNING; DONE; FAILED; INTERRUPTED: its runner
-    died; MISSED: its time passed while nobody served; CHANGED: its files or the software are not
-    those it was asked for with: a person must decide about these three. SKIPPED: its time passed
-    and it was to be left out then; REMOVED by a person.
-    """
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
-    MISSED = "missed"
-    CHANGED = "changed"
-    SKIPPED = "skipped"
-    REMOVED = "removed"
-
-
-ENDED = frozenset({State.DONE, State.FAILED, State.SKIPPED, State.REMOVED})
-"""States that a job does not leave."""
-
-ASKING = frozenset({State.INTERRUPTED, State.MISSED, State.CHANGED})
-"""States in which a person must decide."""
-
-
-AUTOMATIC = "auto:"
-"""Beginning of a key that nobody chose: it holds only until its job has ended."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked for; it does not change.
-
-    Attributes:
-        experiment: Path of the experiment file.
-        bench: Name of the bench.
-        profile: Path or name of its profile, as given.
-        start: Start time as written; empty for as soon as possible.
-        not_before_s: Start time, Unix s.
-        after: Jobs that must be done before.
-        priority: Larger ones go first on the same bench.
-        missed: What to do when its time passed while nobody served: ``ask``, ``start`` or
-            ``skip``.
-        grace_s: How late it may begin without being missed, s.
-        key: Idempotency key: a second request with it is the same job.
-        hashes: SHA-256 of ``experiment``, ``profile`` and ``software`` when it was asked for.
-        md: More metadata of its runs.
-        by: Who asked.
-    """
-
-    experiment: str
-    bench: str
-    profile: str
-    key: str
-    start: str = ""
-    not_before_s: float = 0.0
-    after: Sequence[str] = ()
-    priority: int = 0
-    missed: str = "ask"
-    grace_s: float = 3600.0
-    hashes: Mapping[str, str] = field(default_factory=dict)
-    md: Mapping[str, Any] = field(default_factory=dict)
-    by: str = ""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job as the queue has it.
-
-    Attributes:
-        id: Its uid.
-        request: What was asked for.
-        state: Where it stands.
-        held: Whether a person holds it back.
-        created_s: When it was asked for, Unix s.
-        began_s: When it began, Unix s; None before.
-        ended_s: When it ended, Unix s; None before.
-        boot_id: Boot of the machine in which it began.
-        runner: Who ran it.
-        message: Why it stands there.
-        runs: Uids of its runs.
-    """
-
-    id: str
-    request: Request
-    state: State
-    held: bool
-    created_s: float
-    began_s: float | None
-    ended_s: float | None
-    boot_id: str
-    runner: str
-    message: str
-    runs: Sequence[str]
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {
-            **{name: getattr(self, name) for name in self.__dataclass_fields__},
-            "state": str(self.state),
-            "runs": list(self.runs),
-            "request": _to_json(self.request),
-        }
 
 
 class JobStore:
@@ -184,10 +87,10 @@ class JobStore:
         with self._changing() as db:
             row = db.execute("SELECT * FROM jobs WHERE key = ?", (request.key,)).fetchone()
             if row is not None:
-                return _same(_job(row), request), False
+                return same_job(job_of(row), request), False
             after = [self._find(db, one).id for one in request.after]
             job = str(uuid.uuid4())
-            asked = _to_json(request) | {"after": after}
+            asked = request_document(request) | {"after": after}
             db.execute(
                 "INSERT INTO jobs (id, key, bench, state, not_before_s, priority, created_s, "
                 "request) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -201,7 +104,7 @@ class JobStore:
         """Every job in the order of their start times; without the ended ones where asked."""
         with self._reading() as db:
             rows = db.execute("SELECT * FROM jobs ORDER BY not_before_s, created_s").fetchall()
-        found = [_job(row) for row in rows]
+        found = [job_of(row) for row in rows]
         return found if ended else [one for one in found if one.state not in ENDED]
 
     def get(self, prefix: str) -> Job:
@@ -229,7 +132,7 @@ class JobStore:
         """
         with self._changing() as db:
             job = self._find(db, prefix)
-            _require(job, {State.WAITING, *ASKING}, "hold it back" if held else "let it go")
+            require(job, {State.WAITING, *ASKING}, "hold it back" if held else "let it go")
             self._update(db, job.id, held=int(held))
             self._note(db, job.id, "held" if held else "let go", by)
             return self._find(db, job.id)
@@ -242,7 +145,7 @@ class JobStore:
         """
         with self._changing() as db:
             job = self._find(db, prefix)
-            _require(job, {State.WAITING, *ASKING}, "remove it")
+            require(job, {State.WAITING, *ASKING}, "remove it")
             self._end(db, job.id, State.REMOVED, "removed by a person")
             self._note(db, job.id, "removed", by)
             return self._find(db, job.id)
@@ -267,9 +170,9 @@ class JobStore:
             raise ScheduleError("ack", what, remedy="say what is to become of it")
         with self._changing() as db:
             job = self._find(db, prefix)
-            _require(job, ASKING, "acknowledge it")
+            require(job, ASKING, "acknowledge it")
             if decision == "again":
-                asked = _to_json(job.request) | ({"hashes": dict(hashes)} if hashes else {})
+                asked = request_document(job.request) | ({"hashes": dict(hashes)} if hashes else {})
                 self._update(db, job.id, request=json.dumps(asked))
                 self._update(
                     db, job.id, state=State.WAITING, not_before_s=self.now(), message="",
@@ -302,7 +205,7 @@ class JobStore:
                 "ORDER BY priority DESC, not_before_s, created_s",
                 (State.WAITING, now_s),
             ).fetchall()
-            for job in map(_job, rows):
+            for job in map(job_of, rows):
                 if job.request.bench in busy or self._waits_for(db, job):
                     continue
                 if not self._missed(db, job, now_s):
@@ -329,7 +232,7 @@ class JobStore:
         """
         with self._changing() as db:
             found = self._find(db, job)
-            _require(found, {State.RUNNING}, "end it")
+            require(found, {State.RUNNING}, "end it")
             if state in ASKING:
                 self._update(db, found.id, state=state, message=message, ended_s=self.now())
             else:
@@ -405,7 +308,7 @@ class JobStore:
         if len(rows) != 1 or len(prefix) < _SHORTEST_PREFIX:
             what = f"got {prefix!r}, expected the beginning of one job's uid ({len(rows)} match)"
             raise ScheduleError("job", what, remedy="see `operando schedule list`")
-        return _job(rows[0])
+        return job_of(rows[0])
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -443,46 +346,3 @@ class JobStore:
                 db.execute("ROLLBACK")
                 raise
             db.execute("COMMIT")
-
-
-def _job(row: sqlite3.Row) -> Job:
-    asked = json.loads(row["request"])
-    return Job(
-        id=row["id"],
-        request=Request(**asked),
-        state=State(row["state"]),
-        held=bool(row["held"]),
-        created_s=row["created_s"],
-        began_s=row["began_s"],
-        ended_s=row["ended_s"],
-        boot_id=row["boot_id"],
-        runner=row["runner"],
-        message=row["message"],
-        runs=tuple(json.loads(row["runs"])),
-    )
-
-
-def _to_json(request: Request) -> dict[str, Any]:
-    asked = {name: getattr(request, name) for name in request.__dataclass_fields__}
-    return asked | {
-        "after": list(request.after), "hashes": dict(request.hashes), "md": dict(request.md)
-    }  # fmt: skip
-
-
-def _same(job: Job, request: Request) -> Job:
-    """The job, if it is what is asked for once more."""
-    for name in ("experiment", "bench", "start", "hashes"):
-        had, got = getattr(job.request, name), getattr(request, name)
-        if had != got:
-            what = f"got the key {request.key!r} with another {name} than job {job.id[:8]}"
-            raise ScheduleError("--key", what, remedy="choose another key, or remove that job")
-    return job
-
-
-def _require(job: Job, states: Collection[State], what: str) -> None:
-    if job.state not in states:
-        raise ScheduleError(
-            f"job {job.id[:8]}",
-            f"is {job.state}, expected {' or '.join(sorted(states))} to {what}",
-            remedy="see `operando schedule show`",
-        )

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from orchestrator.errors import BusyError
 from orchestrator.locks import controlling
-from orchestrator.schedule.jobs import Job, JobStore, State
+from orchestrator.schedule.job import Job, State
+from orchestrator.schedule.jobs import JobStore
 
 log = logging.getLogger(__name__)
 

@@ -637,7 +637,10 @@ def test_data_directory_is_as_described(sandbox, short_run, read_a_run):
     listed = [one for row in rows(page.read_text()) for one in re.findall(r"`([^`]+)`", row[0])]
     files = [one for one in listed if not one.startswith("/")]
     patterns = [re.sub(r"<\w+>", "*", one) for one in files]
-    rare = {"journals/*.bad.jsonl", "journals/*.ballast", "rehearsals/*/index.html"}
+    rare = {
+        "journals/*.bad.jsonl", "journals/*.ballast", "rehearsals/*/index.html", "jobs.sqlite",
+        "jobs/*.log", "watchdog.jsonl",
+    }  # fmt: skip
     assert not [p for p in patterns if p not in rare and not list(sandbox.data.glob(p))]
     known = {p.split("/")[0] for p in patterns}
     assert {path.name for path in sandbox.data.iterdir()} <= known

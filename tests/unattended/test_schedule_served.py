@@ -13,7 +13,8 @@ import pytest
 from orchestrator.cli import main
 from orchestrator.errors import BusyError
 from orchestrator.schedule import supervisor as supervisors
-from orchestrator.schedule.jobs import JobStore, Request, State
+from orchestrator.schedule.job import Request, State
+from orchestrator.schedule.jobs import JobStore
 from orchestrator.schedule.supervisor import Supervisor, only_scheduler
 from tests.command import EXAMPLES, OPERANDO, environment, operando, wait_until
 

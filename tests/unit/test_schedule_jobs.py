@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from orchestrator.errors import ScheduleError
-from orchestrator.schedule.jobs import ASKING, ENDED, JobStore, Request, State
+from orchestrator.schedule.job import ASKING, ENDED, Request, State
+from orchestrator.schedule.jobs import JobStore
 from tests.command import environment
 
 
