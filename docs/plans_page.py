@@ -59,6 +59,9 @@ Of every plan:
   those of the paper that the plan names.
 - Arguments are JSON but for the devices: `limits` may be a mapping with the four keys. They stand
   in the start document as `plan_args`, with `plan_name`.
+- `stop_when` takes conditions on the cell's records by their [names](conditions.md), and any other
+  [condition](../how-to/stop-or-image-on-what-you-see.md) made for this run:
+  `condition("contact_loss_above", derive(sem)["contact_loss"], value=0.9)`.
 - It may be paused at any message, and repeats neither charge nor a frame; it is never rewound.
 - However it ends, the cell is off.
 - It returns the stop reason: `completed`, `limit`, or the name of the condition that was met;

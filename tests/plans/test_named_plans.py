@@ -16,12 +16,13 @@ from bluesky.run_engine import _RunEnginePanic
 
 import plans
 from devices.roles import ProgramState
+from orchestrator import derive
 from orchestrator.bench import open_bench
 from orchestrator.experiment import load_campaign
 from orchestrator.experiment.templates import example_path
 from orchestrator.records.directory import DataDirectory
 from orchestrator.records.runs import load_run
-from tests.plans.named_plans import short
+from tests.plans.named_plans import AS_IN_THE_EXAMPLE, short
 
 NAMES = sorted(plans.PLANS)
 SAMPLED = 3
@@ -171,6 +172,21 @@ def test_a_series_of_pressures_pauses_for_whoever_changes_them(tmp_path):
     assert paused == 1
     assert result.plan_result == ["completed", "completed"]
     assert passed_mah == pytest.approx(2 * 1.267 * 0.5 * 30 / 3600, rel=1e-6)
+
+
+def test_a_plan_ends_at_what_its_images_show(tmp_path):
+    profile, sample = recipe("operando_sem")
+    with open_bench(profile, data=tmp_path, sample=sample) as bench:
+        loss = derive(bench.sem)["contact_loss"]
+        lost = plans.condition("contact_loss_above", loss, value=0.6)
+        plan = plans.operando_sem(
+            bench.pstat, bench.sem, **AS_IN_THE_EXAMPLE["operando_sem"], stop_when=[lost]
+        )
+        assert bench.RE(plan).plan_result == "contact_loss_above"
+        assert lost.met.value > 0.6
+        # the model's contact loss is 0.51 at 0.25 mAh/cm2 and 0.70 at 0.5
+        passed = bench.pstat.charge_mah.get() / AS_IN_THE_EXAMPLE["operando_sem"]["area_cm2"]
+        assert 0.24 < passed < 0.51
 
 
 def at(bench, delay_s, act):
