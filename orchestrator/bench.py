@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from devices.errors import DeviceError
 from devices.link import Link, open_link
+from orchestrator.desk import Desk
 from orchestrator.engine import Engine
 from orchestrator.equipment import Supplies, make_device
 from orchestrator.errors import ProfileError, UnsafeBenchError
@@ -26,6 +27,7 @@ from orchestrator.profile.models import BenchProfile
 from orchestrator.records.bench_metadata import RunMetadata
 from orchestrator.records.recorder import Recorder
 from orchestrator.safe_off import energisers
+from orchestrator.verbs import Verbs
 from orchestrator.watchdog import Watch
 from orchestrator.watchdog.latch import Latch
 from orchestrator.worker import LoopWorker
@@ -42,7 +44,7 @@ Transport = Literal["process", "tcp"]
 """How bytes reach simulated instruments."""
 
 
-class Bench:
+class Bench(Verbs):
     """An open bench: its devices, its engine and its records.
 
     Use `open_bench`. Devices are attributes by their names (``bench.pstat``). Closing the bench
@@ -67,6 +69,7 @@ class Bench:
         RE: The engine.
         laboratory: The simulated part; None where everything is real.
         live: What is going on now, for progress and status.
+        desk: Takes requests to its runs, from here and from other terminals.
         watchdog: Switches off when the engine dies or hangs; None where nothing is real.
         md: Metadata of every run on this bench, kept in a file of the data directory.
         say: Tells a person what takes long; by default the log.
@@ -128,6 +131,7 @@ class Bench:
         self.md = self._recorder.metadata_of(self.profile.bench)
         md = RunMetadata(self.md)
         self.RE = Engine(loop=self.time.loop, clock=self.clock, record=self._record, md=md)
+        self.desk = Desk(self.RE, self.live, self._recorder.directory)
         self._open.callback(self._end_loop)
         self.time.set_moving(lambda: self.RE.moves_time or self._waits > 0)
         self._waits = 0
@@ -136,6 +140,7 @@ class Bench:
         self._worker = LoopWorker(self.clock, self.time.hold)
         self._open.callback(self._worker.close)
         self._open.callback(self._recorder.close)
+        self._open.callback(self.desk.close)
         hardware = [one.resource for one in self.profile.links.values() if not one.simulated]
         self._open.enter_context(controlling(hardware, bench=self.profile.bench))
         self.links: dict[str, Link] = {}
@@ -155,7 +160,7 @@ class Bench:
         self.devices: dict[str, Any] = supplies.devices
         for name in sorted(self.profile.devices, key=self._energisers_first):
             make_device(name, supplies)
-        self._open.callback(self.off)
+        self._open.callback(self._off)
         self._guard_hardware()
         self.RE.md.update(self.metadata())  # plans that know nothing of us say it too
 
@@ -196,11 +201,6 @@ class Bench:
             self.RE.abort("the bench was closed")
         self._open.close()
 
-    def off(self) -> list[str]:
-        """Switch everything off, verified; returns the names of devices not known to be off."""
-        self.RE.switch_off()
-        return sorted(self.RE.unsafe)
-
     def wait(self, duration_s: float) -> None:
         """Let experiment time pass at the prompt, s; Ctrl-C ends the wait."""
 
@@ -216,22 +216,6 @@ class Bench:
             future.result()
         finally:
             future.cancel()
-
-    def resume(self) -> Any:
-        """Go on with a paused plan."""
-        return self.RE.resume()
-
-    def abort(self, reason: str = "aborted at the prompt") -> Any:
-        """End the paused plan; the run counts as aborted."""
-        return self.RE.abort(reason)
-
-    def stop(self) -> Any:
-        """End the paused plan; the run counts as a success."""
-        return self.RE.stop()
-
-    def pause(self) -> None:
-        """Pause the running plan from another thread; the cell rests."""
-        self.RE.interrupt(abort=False, reason="paused")
 
     def store(self) -> Store:
         """The store, started at first use, with the last run in it."""
@@ -294,6 +278,7 @@ class Bench:
         """The first consumer of documents: nothing goes on that could not be recorded."""
         self._recorder(name, doc)
         self.live.document(name, doc)
+        self.desk.document(name, doc)
 
     def _guard_hardware(self) -> None:
         """Let a process of its own watch an engine that can energise hardware."""
@@ -314,7 +299,7 @@ class Bench:
         ready()
         self.RE.before_run = ready
         self.watchdog = watch
-        self._open.callback(lambda: watch.close(everything_off=not self.off()))
+        self._open.callback(lambda: watch.close(everything_off=not self._off()))
 
     def _energisers_first(self, name: str) -> bool:
         return not self.profile.kind_of(name).drives_cell

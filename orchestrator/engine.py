@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import threading
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from types import FrameType
 from typing import Any, Protocol, runtime_checkable
 
 from bluesky import RunEngine
@@ -21,6 +19,7 @@ from bluesky.utils import DuringTask, RunEngineInterrupted
 from event_model import DocumentNames
 
 from devices.clock import Clock, Owner
+from orchestrator.interrupting import Signals
 from orchestrator.pages import PageComposer
 from plans.control import Control
 
@@ -123,7 +122,6 @@ class Engine(RunEngine):
             scan_id_source=_scan_id,
         )
         self.record_interruptions = True
-        self.pause_msg = _PAUSED
         self.register_command("control", self._give_control)
         registry: dict[str, Any] = self._command_registry
         for name, command in list(registry.items()):
@@ -240,6 +238,16 @@ class Engine(RunEngine):
     # --- interruptions ---
 
     @property
+    def pause_msg(self) -> str:
+        """What a person reads when the plan was paused."""
+        who = self.control.resting_for
+        return _PAUSED.format(f" by {who}" if who else "")
+
+    @pause_msg.setter
+    def pause_msg(self, text: str) -> None:
+        """Bluesky sets its own, which does not know our verbs."""
+
+    @property
     def moves_time(self) -> bool:
         """Whether virtual time may pass: a plan is being run or cleaned up after.
 
@@ -274,6 +282,19 @@ class Engine(RunEngine):
         self._reason = self._reason or "stopped"
         return await super()._stop_coro()
 
+    def end(self) -> None:
+        """Ask from another thread for the end of a running plan as a success; never blocks."""
+
+        async def carry_out() -> None:
+            while self._in_message:
+                await asyncio.sleep(0)
+            try:
+                await self._stop_coro()
+            except Exception as error:  # noqa: BLE001 - too late: the run has ended meanwhile
+                log.info("a stop came too late: %s", error)
+
+        self.loop.call_soon_threadsafe(lambda: self.loop.create_task(carry_out()))
+
     async def _give_control(self, msg: Any) -> Control:
         """The message ``control``: a plan asks where requests to it come in."""
         del msg
@@ -306,8 +327,6 @@ class Engine(RunEngine):
 
     def _until_it_rests(self, go: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """A plan that is pausing cannot be aborted in that moment: do it once it has paused."""
-        if self.before_run is not None:
-            self.before_run()
         self._abort_wanted = ""
         self.control.goes_on()
         try:
@@ -318,6 +337,9 @@ class Engine(RunEngine):
             if self._abort_wanted and str(self._state) == "paused":
                 self.abort(self._abort_wanted)
             raise
+        finally:
+            if str(self._state) == "idle":
+                self.control.run_over()
 
     def run(self, plan: Any, md: Mapping[str, Any] | None = None) -> Any:
         """Run a plan to its end; returns bluesky's result also when it was interrupted."""
@@ -325,43 +347,6 @@ class Engine(RunEngine):
             return self(plan, **dict(md or {}))
         except RunEngineInterrupted:
             return self._create_result(self.NO_PLAN_RETURN)
-
-
-class Signals:
-    """Signals while the engine blocks: SIGINT pauses, twice aborts; SIGTERM and SIGHUP abort.
-
-    The handler only schedules a coroutine on the engine's loop: pausing or aborting from within
-    a handler would block it.
-
-    Args:
-        engine: The engine that blocks.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self._former: dict[int, Any] = {}
-        self._interrupts = 0
-
-    def __enter__(self) -> Signals:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
-                    continue  # started by nohup: the run outlives its terminal
-                self._former[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        for number, former in self._former.items():
-            signal.signal(number, former)
-        self._former.clear()
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        name = signal.Signals(number).name
-        self.engine.signalled = number
-        self._interrupts += 1
-        pause = number == signal.SIGINT and self.engine.attended and self._interrupts == 1
-        self.engine.interrupt(abort=not pause, reason=f"stopped by {name}")
 
 
 def _scan_id(md: Any) -> int:
@@ -387,7 +372,7 @@ class _Isolated:
 
 
 _PAUSED = """
-The plan is paused and the cell is at rest. What next?
+The plan is paused{} and the cell is at rest. What next?
 
     bench.resume()          go on where it stood
     bench.stop()            end the run here; it counts as a success

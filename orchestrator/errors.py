@@ -64,6 +64,18 @@ class RecordError(OrchestratorError):
     policy = "safe_state"
 
 
+class ControlError(OrchestratorError):
+    """A request to a run was refused, or there is no such run; nothing was changed."""
+
+    policy = "refuse"
+
+
+class NoAnswerError(OrchestratorError):
+    """The process of a run does not answer; whether it did what was asked is not known."""
+
+    policy = "ask"
+
+
 class ResumeError(OrchestratorError):
     """An interrupted run cannot be continued without a person's decision."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from devices.cell_records import Records
@@ -20,7 +21,7 @@ class Present:
 
     Attributes:
         run: Uid of the run; empty before the first.
-        state: ``idle``, ``running`` or ``ended``.
+        state: ``idle``, ``running``, ``paused`` or ``ended``.
         time_s: Experiment time, Unix s.
         elapsed_s: Experiment time since the run began, s.
         step_index: Index of the step in the method; -1 before the first.
@@ -34,6 +35,7 @@ class Present:
         stopped_at_s: Experiment time since the run began at which the protocol ended, s; the run
             itself may go on for a last frame.
         stop_reason: Why the run ended; empty while it runs.
+        pid: The process.
     """
 
     run: str = ""
@@ -50,6 +52,7 @@ class Present:
     spectra: int = 0
     stopped_at_s: float | None = None
     stop_reason: str = ""
+    pid: int = field(default_factory=os.getpid)
 
 
 class Live:
@@ -66,14 +69,14 @@ class Live:
         self._state = Present()
         self._began_s = 0.0
         self._image_streams: dict[str, str] = {}
-        self._event_stream = ""
+        self._event_stream = self._interruptions = ""
         self._spectra: dict[str, str] = {}
 
     def snapshot(self) -> Present:
         """The newest state, with experiment time as it is now."""
         with self._lock:
             state = replace(self._state, frames=dict(self._state.frames or {}))
-        if state.state == "running":
+        if state.state in ("running", "paused"):
             state.time_s = self._clock.time()
             state.elapsed_s = state.time_s - self._began_s
         return state
@@ -90,7 +93,8 @@ class Live:
         if take is not None:
             with self._lock:
                 take(doc)
-        self._show(at_once=name in ("start", "stop"))
+        turned = name == "event" and doc["descriptor"] == self._interruptions
+        self._show(at_once=turned or name in ("start", "stop"))
 
     def _start(self, doc: dict[str, Any]) -> None:
         self._began_s = doc["time"]
@@ -103,6 +107,8 @@ class Live:
             self._image_streams[doc["uid"]] = doc["name"]
         elif doc["name"] == "events":
             self._event_stream = doc["uid"]
+        elif doc["name"] == "interruptions":
+            self._interruptions = doc["uid"]
         for key in doc["data_keys"]:
             device = key.removesuffix("_z_real_ohm")
             if device != key and f"{device}_spectrum" in doc["data_keys"]:
@@ -113,6 +119,9 @@ class Live:
             stream = self._image_streams[doc["descriptor"]]
             frames = self._state.frames or {}
             self._state.frames = {**frames, stream: frames.get(stream, 0) + 1}
+        elif doc["descriptor"] == self._interruptions:
+            paused = doc["data"]["interruption"] == "pause"
+            self._state.state = "paused" if paused else "running"
         elif doc["descriptor"] == self._event_stream and doc["data"]["event_kind"] in _ENDS:
             self._state.stopped_at_s = doc["time"] - self._began_s
 

@@ -160,6 +160,8 @@ class Control:
     def put(self, ticket: Ticket) -> None:
         """Hand a request to the plan; where none serves it is refused."""
         with self._lock:
+            if ticket.settled:
+                return
             if not self.served:
                 ticket.refuse("no run that could do it is under way")
                 return
@@ -167,6 +169,14 @@ class Control:
             arrived, self._arrived = self._arrived, None
         if arrived is not None:
             arrived.set_finished()
+
+    def withdraw(self, ticket: Ticket) -> bool:
+        """Take a request back that waits; whether it still did."""
+        with self._lock:
+            waits = ticket in self._waiting
+            if waits:
+                self._waiting.remove(ticket)
+            return waits
 
     def ask(self, request: Request) -> Ticket:
         """Hand a request to the plan; asked again with the same id, returns the same ticket."""
@@ -218,6 +228,14 @@ class Control:
     def goes_on(self) -> None:
         """The plan is paused no more."""
         self._resting.clear()
+
+    def run_over(self) -> None:
+        """The engine is idle: what was not done is not done any more."""
+        self._resting.clear()
+        with self._lock:
+            left = [ticket for ticket in self._known.values() if not ticket.settled]
+        for ticket in left:
+            ticket.refuse("the run has ended")
 
     @contextmanager
     def serving(self) -> Iterator[None]:

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from orchestrator.bench import Bench, open_bench
 from orchestrator.cli.output import Output, short
 from orchestrator.cli.progress import Drawing, shown, span
+from orchestrator.cli.words import Words, heard
+from orchestrator.desk import Word
 from orchestrator.experiment import Experiment
 from orchestrator.experiment.faults import Fault
 from orchestrator.laboratory import Surroundings
@@ -95,11 +97,13 @@ def carried_out(
         # bluesky's own messages, which the progress line replaces
         nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
         drawing = stack.enter_context(shown(bench, experiment, out))
+        words = stack.enter_context(heard(bench))
+        decide = _decide if attended else _wait_for_word
         return run_experiment(
             experiment,
             bench,
             speak=out.stderr if out.verbosity > 0 else nowhere,
-            on_pause=(lambda paused: _decide(paused, drawing, out)) if attended else None,
+            on_pause=lambda paused: decide(paused, words, drawing, out),
             campaign=campaign,
         )
 
@@ -145,17 +149,43 @@ def code(result: RunResult) -> int:
     return _EXIT_SAFE_STATE if result.stop_reason in ("limit", "interlock") else 0
 
 
-def _decide(bench: Bench, drawing: Drawing, out: Output) -> Decision:
-    """Ask at the terminal; the end of input aborts, as a Ctrl-C or a hang-up meanwhile does."""
+def _decide(bench: Bench, words: Words, drawing: Drawing, out: Output) -> Decision:
+    """Ask at the terminal; the end of input aborts, as a Ctrl-C or a hang-up meanwhile does.
+
+    Another terminal may answer instead.
+    """
     with drawing.suspended():
-        elapsed = span(bench.live.snapshot().elapsed_s)
-        out.prompt(f"\npaused at {elapsed}; the cell is off.\n{_QUESTION}\n")
+        out.prompt(f"\n{_paused(bench)}; the cell is off.\n{_QUESTION}\n")
         while True:
             out.prompt("> ")
-            answer = sys.stdin.readline()
+            answer = words.wait(typed=sys.stdin)
             if not answer:
                 return "abort"
             decision = _DECISIONS.get(answer.strip().lower()[:1])
             if decision is not None:
+                words.forget()
+                if answer in get_args(Word):
+                    out.prompt(f"{decision} (said in another terminal)\n")
                 return decision
             out.prompt(f"{_QUESTION}\n")
+
+
+def _wait_for_word(bench: Bench, words: Words, drawing: Drawing, out: Output) -> Decision:
+    """Without a terminal: who has paused the run from another one says how it goes on.
+
+    A signal meanwhile aborts, and so does a pause that nobody has asked for.
+    """
+    del drawing
+    if not bench.RE.control.resting_for:
+        return "abort"
+    out.line(f"{_paused(bench)}; the cell is off. It waits for resume-now or stop")
+    decision = _DECISIONS[words.wait()[:1]]
+    words.forget()
+    out.line(f"{decision} (said in another terminal)")
+    return decision
+
+
+def _paused(bench: Bench) -> str:
+    who = bench.RE.control.resting_for
+    elapsed = span(bench.live.snapshot().elapsed_s)
+    return f"paused at {elapsed}{f' by {who}' if who else ''}"

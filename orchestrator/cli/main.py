@@ -16,11 +16,12 @@ from orchestrator.cli.options import common_options
 from orchestrator.cli.output import Output
 
 VERBS = (
-    "demo", "run", "rehearse", "schedule", "serve", "new", "export", "runs", "show", "report",
+    "demo", "run", "rehearse", "schedule", "serve", "new", "export", "status", "pause",
+    "resume-now", "stop", "skip-step", "image-now", "note", "set", "runs", "show", "report",
     "recover", "upload",
     "off", "shell", "bench", "doctor", "analyse", "reproduce", "schema",
 )  # fmt: skip
-"""Verbs in the order of the help page; each is the module `orchestrator.cli.<verb>`."""
+"""Verbs in the order of the help page; its module has `_` for `-`."""
 
 EXIT_BAD_INPUT, EXIT_INSTRUMENT, EXIT_SAFE_STATE, EXIT_RECORDS = 2, 3, 4, 5
 EXIT_INTERRUPTED = 130
@@ -65,9 +66,11 @@ def exit_code(error: BaseException) -> int:
     from devices.errors import DeviceError, LimitError, PreflightError
     from orchestrator.errors import (
         BusyError,
+        ControlError,
         DataFileError,
         ExperimentError,
         InterlockTripped,
+        NoAnswerError,
         ProfileError,
         RecordError,
         ScheduleError,
@@ -82,6 +85,8 @@ def exit_code(error: BaseException) -> int:
         (ScheduleError, EXIT_BAD_INPUT),
         (LimitError, EXIT_BAD_INPUT),
         (PlanError, EXIT_BAD_INPUT),
+        (ControlError, EXIT_BAD_INPUT),
+        (NoAnswerError, EXIT_INSTRUMENT),
         (InterlockTripped, EXIT_SAFE_STATE),
         (PreflightError, EXIT_SAFE_STATE),
         (RecordError, EXIT_RECORDS),
@@ -136,4 +141,4 @@ def _verb(arguments: Sequence[str]) -> str | None:
 
 
 def _module(name: str) -> ModuleType:
-    return importlib.import_module(f"orchestrator.cli.{name}")
+    return importlib.import_module(f"orchestrator.cli.{name.replace('-', '_')}")

@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import textwrap
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,6 +16,7 @@ from orchestrator.cli.output import Output
 
 if TYPE_CHECKING:
     from orchestrator.bench import Bench
+    from orchestrator.desk import Word
 
 HELP = "IPython with RE, bench, cat, db, bp, bps, plans and the devices by name"
 
@@ -88,12 +90,40 @@ def _session(bench: Bench, out: Output) -> None:
         if bench.RE.signalled in (signal.SIGTERM, signal.SIGHUP):  # it came while a plan ran
             app.shell.ask_exit()
 
+    bench.desk.decide = typing_at(app.shell)
     app.shell.events.register("post_run_cell", lambda _result: leave_if_ended())
     try:
         with ending_in_order(leave):
             app.start()
     finally:
         screen.close()
+
+
+def typing_at(shell: Any) -> Callable[[Word], bool]:
+    """How a paused run is told from another terminal to go on or end: as if it were typed here.
+
+    So it runs where a plan must run, in the main thread, with Ctrl-C as always, and the screen
+    shows it. What somebody was typing is kept for the next prompt.
+
+    Args:
+        shell: IPython's.
+    """
+
+    def say(word: Word) -> bool:
+        session = getattr(shell, "pt_app", None)
+        prompt = getattr(session, "app", None)
+        if session is None or prompt is None or not prompt.is_running or prompt.loop is None:
+            return False  # no prompt, or it is not there: something else runs
+
+        def type_it() -> None:
+            if prompt.is_running:
+                shell.rl_next_input = session.default_buffer.text or None
+                prompt.exit(result=f"bench.{word}()")
+
+        prompt.loop.call_soon_threadsafe(type_it)
+        return True
+
+    return say
 
 
 def _greeting(bench: Bench, names: dict[str, Any]) -> str:

@@ -54,6 +54,15 @@ class DataDirectory:
         """Standing metadata of a bench and the number of its last run."""
         return self.root / "benches" / f"{_NOT_IN_NAMES.sub('_', name)[:100] or '_'}.yaml"
 
+    @property
+    def audit(self) -> Path:
+        """Who decided what and when; each line sealed to the one before."""
+        return self.root / "audit.jsonl"
+
+    def control(self, uid: str) -> Path:
+        """Where the process of a run listens, while it goes on."""
+        return self.root / "control" / f"{checked_uid(uid)}.json"
+
     def journal(self, uid: str) -> Path:
         """Journal of a run."""
         return self.journals / f"{checked_uid(uid)}.jsonl"

@@ -30,12 +30,14 @@ _CHOICES = """\
 def paused_text(bench: Bench) -> str:
     """What rests and what goes on while a plan of this bench is paused."""
     state = bench.live.snapshot()
-    where = f" after {span(state.elapsed_s)} of experiment time" if state.state == "running" else ""
+    under_way = state.state in ("running", "paused")
+    where = f" after {span(state.elapsed_s)} of experiment time" if under_way else ""
+    who = bench.RE.control.resting_for
     if bench.clock.simulated:
         time = "Virtual time stands still until you decide."
     else:
         time = "Time goes on: the cell relaxes, and a frame under way is finished."
-    parts = [f"PAUSED{where}.", *_devices(bench), time]
+    parts = [f"PAUSED{where}{f' by {who}' if who else ''}.", *_devices(bench), time]
     wrapped = (textwrap.fill(part, COLUMNS, subsequent_indent=" " * 10) for part in parts)
     return "\n".join(["", *wrapped, "", _CHOICES, ""])
 
