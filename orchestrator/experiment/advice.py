@@ -60,6 +60,7 @@ def advice(experiment: Experiment, profile: BenchProfile | None = None) -> list[
         experiment: The validated file.
         profile: The bench it is for, where that is known.
     """
+    from orchestrator.experiment.advice_conditions import condition_advice
     from orchestrator.experiment.advice_images import image_advice
     from orchestrator.experiment.advice_protocol import protocol_advice
     from orchestrator.experiment.advice_published import published_advice
@@ -67,6 +68,7 @@ def advice(experiment: Experiment, profile: BenchProfile | None = None) -> list[
     parts: Iterable[Callable[[Experiment, BenchProfile | None], list[Advice]]] = (
         protocol_advice,
         image_advice,
+        condition_advice,
         published_advice,
     )
     return [one for part in parts for one in part(experiment, profile)]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aurora_unicycler import ConstantCurrent, ConstantVoltage, Loop, Tag
+from aurora_unicycler import ConstantCurrent, ConstantVoltage, Loop
 
 from orchestrator.experiment.advice import Advice
 from orchestrator.experiment.amplitudes import spectrum_settings
@@ -25,7 +25,7 @@ FEWEST_RECORDS = 5
 _LOOSE = 10.0
 """A current limit this many times the largest current no longer protects the cell."""
 _LONG_S = 60 * 86_400.0
-_S_PER_H, _S_PER_DAY = 3600.0, 86_400.0
+_S_PER_DAY = 86_400.0
 
 
 def protocol_advice(experiment: Experiment, profile: BenchProfile | None) -> list[Advice]:
@@ -37,7 +37,6 @@ def protocol_advice(experiment: Experiment, profile: BenchProfile | None) -> lis
         *_ends(method),
         *_limits(experiment, method),
         *_amplitudes(experiment),
-        *_conditions(experiment, method),
         *_statements(experiment, profile),
     ]
 
@@ -156,59 +155,6 @@ def _amplitudes(experiment: Experiment) -> Iterator[Advice]:
                 expected=1e3 * THERMAL_VOLTAGE_V,
                 unit="mV",
             )
-
-
-def _conditions(experiment: Experiment, method: Sequence[Any]) -> Iterator[Advice]:
-    """Conditions that the method cannot reach, or that a limit forestalls."""
-    safety, area_cm2 = experiment.protocol.safety, experiment.sample.area_cm2
-    bounds = {
-        "duration_s": (longest_duration_s(method), "s", "the method's longest duration"),
-        "charge_mah_per_cm2": (most_mah(method) / area_cm2, "mAh/cm2", "all charge of the method"),
-        "throughput_mah_per_cm2": (
-            most_mah(method) / area_cm2,
-            "mAh/cm2",
-            "all charge of the method",
-        ),
-        "voltage_above_v": (
-            max(abs(safety.max_voltage_V), abs(safety.min_voltage_V)),
-            "V",
-            "what protocol.safety allows",
-        ),
-    }
-    for index, one in enumerate(experiment.stop_when):
-        bound, unit, meaning = bounds.get(one.name, (math.inf, "", ""))
-        if one.value is not None and one.value >= bound:
-            yield Advice(
-                "condition_never_met",
-                ("stop_when", index),
-                f"{one.name} {one.value:g} {unit} cannot be met: {meaning} is {bound:.4g} {unit}",
-                "lower it, or leave it out",
-                value=one.value,
-                expected=bound,
-                unit=unit,
-            )
-
-
-def most_mah(method: Sequence[Any]) -> float:
-    """Charge in both directions that the currents of a method pass, mAh; loops multiplied.
-
-    Infinite where a voltage is held, or a current flows until a voltage: its charge is not known.
-    """
-    tags = {step.tag: index for index, step in enumerate(method) if isinstance(step, Tag)}
-    before: list[float] = []
-    total = 0.0
-    for step in method:
-        before.append(total)
-        if isinstance(step, Loop):
-            to = step.loop_to
-            begun = before[tags[to] if isinstance(to, str) else int(to) - 1]
-            total = begun + (total - begun) * step.cycle_count
-        elif isinstance(step, ConstantCurrent):
-            duration_s = step.until_time_s or math.inf
-            total += abs(step.current_mA or 0.0) * duration_s / _S_PER_H
-        elif isinstance(step, ConstantVoltage):
-            return math.inf
-    return total
 
 
 def _statements(experiment: Experiment, profile: BenchProfile | None) -> Iterator[Advice]:

@@ -16,7 +16,7 @@ HARDWARE_JOURNAL_S = 10.0
 
 RESERVED_NAMES = frozenset({
     "RE", "bench", "cat", "db", "bp", "bps", "plans", "internal", "time", "seq_num", "events",
-    "baseline", "echem", "eis", "environment", "interruptions",
+    "baseline", "echem", "eis", "environment", "interruptions", "rehearse",
 })  # fmt: skip
 """Names of the session and of streams that a device must not have."""
 

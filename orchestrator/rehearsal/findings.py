@@ -9,8 +9,11 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.rehearsal.timeline import covered, overlaps, spans
+from orchestrator.rehearsal.timeline import covered, merged, overlaps, spans
 from orchestrator.rehearsal.watch import Course
+
+_NO_CURRENT = 1e-4
+"""Part of the largest current of a run below which there is none."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -115,12 +118,23 @@ def dead_times(course: Course, resting: frozenset[int]) -> list[DeadTime]:
         return [DeadTime("no_step", course.duration_s, 1, "no step ran")]
     first_s, last_s = steps[0][0], max(end for _, end in steps)
     between = [(a, b) for (_, a), (b, _) in pairwise(steps) if b - a > 1e-6]
-    within = overlaps(steps, [one for one in course.off if one[1] - one[0] > 1e-6])
+    still = [one for one in merged([*course.off, *course.held]) if one[1] - one[0] > 1e-6]
+    within = overlaps(steps, still)
     found = [
-        DeadTime("rest", _sum(rests), len(rests), "at rest because the protocol says so"),
+        DeadTime(
+            "rest",
+            _sum(rests) - _sum(overlaps(rests, still)),
+            len(rests),
+            "at rest because the protocol says so",
+        ),
         DeadTime("before", first_s, 1, "before the first step: settling, first frames"),
         DeadTime("between", _sum(between), len(between), "between steps, cell off"),
-        DeadTime("within", _sum(within), len(within), "within steps, cell off: exposures, pauses"),
+        DeadTime(
+            "within",
+            _sum(within),
+            len(within),
+            "within steps, which stand still: exposures, pauses",
+        ),
         DeadTime("after", course.duration_s - last_s, 1, "after the last step: last frames"),
     ]
     return [one for one in found if one.seconds > 1e-6]
@@ -157,3 +171,15 @@ def step_summaries(course: Course) -> list[StepSummary]:
             )
         )
     return found
+
+
+def without_current(course: Course) -> frozenset[int]:
+    """Steps in all of whose records next to no current flows: where only the course is known."""
+    current = np.abs(course.records["current_ma"])
+    largest = float(np.max(current[np.isfinite(current)], initial=0.0))
+    index = course.records["step_index"]
+    return frozenset(
+        one
+        for one in {step.index for step in course.steps}
+        if (current[index == one] <= _NO_CURRENT * largest).all()
+    )

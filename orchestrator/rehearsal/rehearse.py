@@ -19,7 +19,13 @@ from orchestrator.experiment.loading import placed
 from orchestrator.laboratory import Surroundings
 from orchestrator.profile.loading import load_profile
 from orchestrator.profile.models import BenchProfile, PotentiostatEntry
-from orchestrator.rehearsal.findings import dead_times, exposing, margins, step_summaries
+from orchestrator.rehearsal.findings import (
+    dead_times,
+    exposing,
+    margins,
+    step_summaries,
+    without_current,
+)
 from orchestrator.rehearsal.performing import (
     HORIZON_S,
     During,
@@ -214,7 +220,7 @@ def rehearse_plan(
         margins=margins(done.course.records, limits),
         steps=step_summaries(done.course),
         step_names={},
-        resting=frozenset(),
+        resting=without_current(done.course),
         violations=_at(wrong, None),
         warnings=_at(_of_twin(twin), None),
         exit_code=code,

@@ -14,7 +14,8 @@ from aurora_unicycler import ConstantCurrent, ConstantVoltage
 
 from orchestrator.experiment import Experiment
 from orchestrator.experiment.advice import Advice
-from orchestrator.experiment.advice_protocol import THERMAL_VOLTAGE_V, most_mah
+from orchestrator.experiment.advice_conditions import most_mah
+from orchestrator.experiment.advice_protocol import THERMAL_VOLTAGE_V
 from orchestrator.experiment.sem_settings import (
     HIGH_DOSE_UC_PER_CM2,
     SemSettings,
@@ -24,6 +25,9 @@ from orchestrator.inputs.problems import Path
 from orchestrator.rehearsal.findings import Margin, StepSummary
 from orchestrator.rehearsal.timeline import HOUR_S
 from orchestrator.rehearsal.watch import Course, Happening
+
+_WORTH_A_WORD = 0.1
+"""Part of a run that exposures may take of the protocol without a word."""
 
 NEAR = 0.8
 """Part of a limit from which a word is said."""
@@ -68,6 +72,7 @@ def remarks(run: Rehearsed) -> list[Advice]:
         *_voltage_ends(run),
         *_near_limits(run),
         *_frames(run),
+        *_held(run),
         *_late_frames(run),
         *_dose(run),
         *_amplitudes(run),
@@ -185,6 +190,24 @@ def _series_of(device: str, experiment: Experiment) -> Path:
     if index is not None:
         return ("images", index, "when")
     return ("spectra",) if experiment.spectra else ()
+
+
+def _held(run: Rehearsed) -> Iterator[Advice]:
+    """Exposures for which the protocol stands still make it longer."""
+    spans = run.course.held
+    whole_s = sum(ended - began for began, ended in spans)
+    if whole_s > _WORTH_A_WORD * run.course.duration_s:
+        index = next((k for k, one in enumerate(run.experiment.images) if one.cell != "keep"), 0)
+        yield Advice(
+            "held_for_exposures",
+            ("images", index, "cell"),
+            f"the protocol stands still for {len(spans)} exposures, {whole_s / HOUR_S:.3g} h or "
+            f"{100 * whole_s / run.course.duration_s:.0f} % of the run",
+            "fewer or shorter frames, or cell: keep, if it need not rest for them",
+            value=whole_s / HOUR_S,
+            unit="h",
+            minor=True,
+        )
 
 
 def _late_frames(run: Rehearsed) -> Iterator[Advice]:

@@ -172,6 +172,16 @@ class Rehearsal:
         """Length of a row of the timeline, s."""
         return self.timeline[0].to_s - self.timeline[0].from_s if self.timeline else 0.0
 
+    def __str__(self) -> str:
+        """What a person reads first, in 80 columns."""
+        from orchestrator.rehearsal.text import lines
+
+        return "\n".join(lines(self))
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - IPython's protocol
+        """The same at the prompt of IPython."""
+        printer.text("..." if cycle else str(self))
+
     def to_document(self) -> dict[str, Any]:
         """As JSON has it."""
         return {

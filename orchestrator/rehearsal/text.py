@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from orchestrator.experiment.campaign import worded
 from orchestrator.rehearsal.campaign import RehearsedCampaign
 from orchestrator.rehearsal.findings import Margin
 from orchestrator.rehearsal.result import Rehearsal, Remark
 from orchestrator.rehearsal.timeline import HOUR_S, Row, coarser_s, timeline
+from orchestrator.rehearsal.watch import Happening
 from orchestrator.rehearsal.words import clock, size, span
 
 COLUMNS = 80
+_NUMBER_AND_UNIT = re.compile(r"(\d) (?=(?:[num]?A|mAh|uAh|mV|V|s|h|d|min|%|[kMG]?B)\b|%)")
 MOST_ROWS = 30
 _LABEL = 11
 _BAR = 20
+_TIME = 11
+"""Columns of a row before its content."""
+_EXPECTED = ("cell_goes_on",)
+"""Kinds of event that say what was to be expected."""
+_NOISE = 1e-5
+"""Part of the largest value of a run below which one is shown as nothing."""
 _SYMMETRIC = 0.02
 """Relative difference of two extremes that are written as one number both ways."""
 
@@ -99,10 +110,14 @@ def _summary(one: Rehearsal) -> Iterator[str]:
 
 def _entry(label: str, text: str) -> Iterator[str]:
     """A labelled paragraph."""
-    pad = " " * (_LABEL + 2)
-    yield from textwrap.wrap(
-        text, COLUMNS, initial_indent=f"  {label:<{_LABEL}}", subsequent_indent=pad
-    )
+    yield from _wrapped(text, f"  {label:<{_LABEL}}", " " * (_LABEL + 2))
+
+
+def _wrapped(text: str, first: str, following: str) -> Iterator[str]:
+    """Lines of a paragraph; a number and its unit stay together."""
+    kept = _NUMBER_AND_UNIT.sub("\\1\u00a0", text)
+    for line in textwrap.wrap(kept, COLUMNS, initial_indent=first, subsequent_indent=following):
+        yield line.replace("\u00a0", " ")
 
 
 def _end(one: Rehearsal) -> str:
@@ -159,15 +174,32 @@ def _timeline(one: Rehearsal, *, every_row: bool) -> Iterator[str]:
     row_s = rows[0].to_s - rows[0].from_s if rows else HOUR_S
     names = list(one.frames)
     taken = "/".join([*names, *(["eis"] if one.spectra else [])]) or "-"
-    yield f"  timeline, a row each {span(row_s)}; idle: no program runs on the cell"
+    yield f"  timeline, a row each {span(row_s)}; idle: the protocol stands still"
     head = f"  {'from':<9} {'cycles':>9}  {'current / mA':>18}  {'voltage / V':>17}"
     yield f"{head} {'rest':>5} {'idle':>5} {taken[:7]:>7}"
-    for row in rows:
-        yield _row(row, names, row_s, spectra=bool(one.spectra))
-        yield from _events(row, one)
+    scales = tuple(_largest(one, name) for name in ("current_ma", "voltage_v"))
+    former, repeated = "", False
+    for k, row in enumerate(rows):
+        text = _row(row, names, row_s, scales, spectra=bool(one.spectra))
+        events = list(_events(row, one))
+        same = text[_TIME:] == former and not events and k + 1 < len(rows)
+        if not same:
+            yield text
+        elif not repeated:
+            yield "        :"
+        repeated, former = same, text[_TIME:]
+        yield from events
 
 
-def _row(row: Row, names: Sequence[str], row_s: float, *, spectra: bool) -> str:
+def _largest(one: Rehearsal, name: str) -> float:
+    """Largest size of a column of the records; what is far below it is noise."""
+    values = np.abs(one.course.records[name])
+    return float(np.max(values[np.isfinite(values)], initial=0.0))
+
+
+def _row(
+    row: Row, names: Sequence[str], row_s: float, scales: Sequence[float], *, spectra: bool
+) -> str:
     length_s = max(row.to_s - row.from_s, 1e-9)
     rest, idle = (f"{100 * part / length_s:.0f} %" for part in (row.rest_s, row.idle_s))
     taken = "/".join(str(row.frames.get(name, 0)) for name in names)
@@ -175,8 +207,8 @@ def _row(row: Row, names: Sequence[str], row_s: float, *, spectra: bool) -> str:
         taken = f"{taken}{'/' if taken else ''}{row.spectra}"
     return (
         f"  {clock(row.from_s, row_s):<9} {_cycles(row):>9}  "
-        f"{_between(row.min_current_ma, row.max_current_ma):>18}  "
-        f"{_between(row.min_voltage_v, row.max_voltage_v):>17} "
+        f"{_between(row.min_current_ma, row.max_current_ma, scales[0]):>18}  "
+        f"{_between(row.min_voltage_v, row.max_voltage_v, scales[1]):>17} "
         f"{rest:>5} {idle:>5} {taken[:7]:>7}"
     ).rstrip()
 
@@ -188,10 +220,10 @@ def _cycles(row: Row) -> str:
     return f"{row.first_cycle}" if same else f"{row.first_cycle}-{row.last_cycle}"
 
 
-def _between(low: float | None, high: float | None) -> str:
+def _between(low: float | None, high: float | None, scale: float) -> str:
     if low is None or high is None:
         return "-"
-    least = 1e-3 * max(abs(low), abs(high))
+    least = max(1e-3 * max(abs(low), abs(high)), _NOISE * scale)
     texts = [f"{value if abs(value) > least else 0.0:.3g}" for value in (low, high)]
     if texts[0] == texts[1]:
         return texts[0]
@@ -201,11 +233,19 @@ def _between(low: float | None, high: float | None) -> str:
 
 
 def _events(row: Row, one: Rehearsal) -> Iterator[str]:
+    """Events of a row; of many of a kind the first."""
+    last = row.to_s >= one.duration_s
+    kinds: dict[str, list[Happening]] = {}
     for event in one.course.events:
-        last = row is one.timeline[-1] or row.to_s >= one.duration_s
-        if row.from_s < event.time_s <= row.to_s or (last and event.time_s > row.to_s):
-            text = f"{span(event.time_s)} {event.kind}: {event.text}"
-            yield "    " + textwrap.shorten(f"> {text}", COLUMNS - 4, placeholder=" ...")
+        inside = row.from_s < event.time_s <= row.to_s or (not row.from_s and not event.time_s)
+        if inside or (last and event.time_s > row.to_s):
+            kinds.setdefault(event.kind, []).append(event)
+    for kind, events in kinds.items():
+        if kind in _EXPECTED:
+            continue
+        count = f"{len(events)} x " if len(events) > 1 else ""
+        text = f"> {span(events[0].time_s)} {count}{kind}: {events[0].text}"
+        yield "    " + textwrap.shorten(text, COLUMNS - 4, placeholder=" ...")
 
 
 # --- limits, violations, warnings ---------------------------------------------------------------
@@ -245,7 +285,5 @@ def _remark(number: int, remark: Remark, mark: str, *, of: str = "") -> Iterator
     if of:
         yield f"       {of}"
     pad = " " * 7
-    yield from textwrap.wrap(remark.what, COLUMNS, initial_indent=pad, subsequent_indent=pad)
-    yield from textwrap.wrap(
-        remark.remedy, COLUMNS, initial_indent=f"{pad}-> ", subsequent_indent=f"{pad}   "
-    )
+    yield from _wrapped(remark.what, pad, pad)
+    yield from _wrapped(remark.remedy, f"{pad}-> ", f"{pad}   ")

@@ -41,7 +41,7 @@ class Row:
         throughput_mah: Charge in both directions at the end, mAh.
         on_s: Time with current or a held voltage, s.
         rest_s: Time at rest because the protocol says so, s.
-        idle_s: Time in which no program runs on the cell, s.
+        idle_s: Time in which the protocol stands still: no step, or one that is suspended, s.
         records: Records.
         frames: Frames that end here, by device.
         exposing_s: Time that each device exposes, s.
@@ -107,9 +107,11 @@ def timeline(course: Course, resting: Iterable[int], length_s: float | None = No
     rest = frozenset(resting)
     steps = [(s.began_s, s.ended_s) for s in course.steps]
     runs = covered(edges, steps)
-    rests = covered(edges, [t for t, s in zip(steps, course.steps, strict=True) if s.index in rest])
-    off_in_steps = covered(edges, overlaps(steps, course.off))
-    idle = np.diff(edges) - runs + off_in_steps
+    rest_spans = [t for t, s in zip(steps, course.steps, strict=True) if s.index in rest]
+    still = merged([*course.off, *course.held])
+    rests = covered(edges, rest_spans) - covered(edges, overlaps(rest_spans, still))
+    still_in_steps = covered(edges, overlaps(steps, still))
+    idle = np.diff(edges) - runs + still_in_steps
     devices = list(dict.fromkeys(one.device for one in course.exposures))
     exposing = {name: covered(edges, spans(course.exposures, name)) for name in devices}
     ends = {
@@ -129,7 +131,7 @@ def timeline(course: Course, resting: Iterable[int], length_s: float | None = No
                 first_cycle=inside[0].cycle if inside else 0,
                 last_cycle=inside[-1].cycle if inside else 0,
                 steps=tuple(sorted({s.index for s in inside})),
-                on_s=_time(runs[k] - rests[k] - off_in_steps[k]),
+                on_s=_time(runs[k] - rests[k] - still_in_steps[k]),
                 rest_s=_time(rests[k]),
                 idle_s=_time(idle[k]),
                 frames={name: int(np.sum(ends[name] == k)) for name in devices},
@@ -167,6 +169,17 @@ def covered(edges: Floats, parts: Sequence[tuple[float, float]]) -> Floats:
     )
     upto = np.where(index >= 0, whole[np.maximum(index, 0)] + inside, 0.0)
     return np.asarray(np.diff(upto), dtype=float)
+
+
+def merged(parts: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Spans in any order as ascending ones that do not overlap."""
+    found: list[tuple[float, float]] = []
+    for began, ended in sorted(parts):
+        if found and began <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], ended))
+        elif ended > began:
+            found.append((began, ended))
+    return found
 
 
 def overlaps(

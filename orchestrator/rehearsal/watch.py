@@ -86,6 +86,7 @@ class Course:
         records: Columns of every record, each of shape (n,): ``time_s`` and those of `Records`.
         steps: Every pass through every step.
         off: Spans in which no program ran on the cell.
+        held: Spans in which the protocol stood still for an exposure, the cell at rest or open.
         exposures: Every frame.
         spectra: Every spectrum.
         events: Every event.
@@ -97,6 +98,7 @@ class Course:
     records: Mapping[str, Floats]
     steps: Sequence[StepRun]
     off: Sequence[tuple[float, float]]
+    held: Sequence[tuple[float, float]]
     exposures: Sequence[Exposure]
     spectra: Sequence[Spectrum]
     events: Sequence[Happening]
@@ -177,6 +179,7 @@ class Watch:
             records={"time_s": times, **{k: np.asarray(v, float) for k, v in columns.items()}},
             steps=shift,
             off=[(max(a - zero, 0.0), b - zero) for a, b in off if b > a],
+            held=_held(self._events, end - zero),
             exposures=self._exposures,
             spectra=self._spectra,
             events=self._events,
@@ -248,3 +251,15 @@ class Watch:
 
     def _stopped(self, doc: Mapping[str, Any]) -> None:
         self._stop, self._ended_s = dict(doc), float(doc["time"])
+
+
+def _held(events: Sequence[Happening], end_s: float) -> list[tuple[float, float]]:
+    """From each event that says that the cell is held to the one that says that it goes on."""
+    found, since_s = [], None
+    for one in events:
+        if one.kind in ("cell_rest", "cell_open") and since_s is None:
+            since_s = one.time_s
+        elif one.kind == "cell_goes_on" and since_s is not None:
+            found.append((since_s, one.time_s))
+            since_s = None
+    return [*found, *([(since_s, end_s)] if since_s is not None else [])]

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from orchestrator.experiment import Experiment, load_campaign, load_experiment
-from orchestrator.experiment.advice_protocol import most_mah
+from orchestrator.experiment.advice_conditions import last_cycle, most_mah
 from orchestrator.experiment.loading import placed
 from orchestrator.inputs.problems import dotted
 from orchestrator.profile.loading import load_profile
@@ -80,6 +80,14 @@ SETTINGS = ("images", 0, "settings")
         (
             changed(WEEK, (("stop_when",), [{"voltage_above_v": 6}])),
             "condition_never_met", "stop_when[0]", 6, 5,
+        ),
+        (
+            changed(WEEK, (("stop_when",), [{"cycle_number": 1001}])),
+            "condition_never_met", "stop_when[0]", 1001, 1000.5,
+        ),
+        (
+            changed(WEEK, (("images", 0, "when"), {"on": {"overpotential_above_v": 11}})),
+            "condition_never_met", "images[0].when.on", 11, 10,
         ),
         (
             changed(SEM, ((*SETTINGS, "dwell_time_s"), 1e-7),
@@ -157,6 +165,8 @@ def test_two_nuclei_share_one_magnet():
 def test_surroundings_that_nothing_measures_are_statements():
     assert "chamber and no load cell" in said(WEEK, "sim-mri")["statement_only"].what
     assert "statement_only" not in said(WEEK, "sim-chamber")
+    hot = changed(WEEK, (("stop_when",), [{"temperature_above_celsius": 90}]))
+    assert said(hot, "sim-chamber")["condition_never_met"].expected == 80
 
 
 def test_before_a_run_only_what_matters_is_said():
@@ -190,6 +200,7 @@ def test_advice_stands_at_its_line():
 def test_the_charge_of_a_method_is_bounded():
     week = Experiment.model_validate(WEEK).lower().method
     assert most_mah(week) == pytest.approx(1000 * 2 * 0.5 * 0.01257)
+    assert last_cycle(week) == 1000
     endless = changed(
         WEEK,
         ((*METHOD, 1, "until_time_s"), None),
