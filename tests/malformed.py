@@ -55,10 +55,41 @@ spectra:
     settings: {amplitude_mA: 0.001, start_frequency_Hz: 7e6, end_frequency_Hz: 0.5, points_per_decade: 10}
 after:
   - {step: open_circuit_voltage, until_time_s: 60}
-stop_when: [hard_short, {voltage_above_v: 3}, {duration_s: 86400}]
+stop_when:
+  - hard_short
+  - {voltage_above_v: 3}
+  - {duration_s: 86400}
+  - {soft_short: {confirm: 4}}
+  - {dv_dt_above_v_per_h: {value: 30, within_s: 60, confirm: 2, hysteresis: 5}}
+  - {temperature_above_celsius: 75}
+  - {pressure_below_mpa: {value: 1, hysteresis: 0.2}}
+  - {bulk_resistance_drop: 0.5}
 md: {operator: "your name", tags: [a, b]}
 """  # noqa: E501 - as people write it
-"""A file with every part that no example has."""
+"""A file with parts that no example has."""
+
+IMAGED = """\
+experiment: imaged
+bench: sim-mri
+sample: {name: LLZO-7, area_cm2: 0.1257, simulate_as: {model: llzo_cell, preset: small_4p8}}
+protocol:
+  record: {time_s: 10}
+  safety: {max_voltage_V: 5, min_voltage_V: -5, max_current_mA: 1, min_current_mA: -1, max_capacity_mAh: 10}
+  method:
+    - {step: constant_current, current_mA_per_cm2: 0.1, until_time_s: 3600}
+images:
+  - device: mri
+    when: {on: {lithium_above_umol_per_cm2: {value: 0.5, layer: 2, repeat: true}}}
+    cell: rest
+    on_pause: restart
+    settings: {method: flash2d, tr_s: 0.3, te_s: 0.000918, flip_angle_deg: 30, averages: 4, matrix: [81, 52], fov_mm: [17, 11]}
+  - device: mri
+    when: {every_s: 900}
+    settings: {method: flash2d, tr_s: 0.3, te_s: 0.000918, flip_angle_deg: 30, averages: 4, matrix: [81, 52], fov_mm: [17, 11]}
+after:
+  - {step: image, device: mri, count: 2}
+"""  # noqa: E501 - as people write it
+"""The same of images."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +129,10 @@ _FREE = ("md", "roles", "variables")
 
 
 def good_files() -> dict[str, str]:
-    """Every example, and `EVERYTHING`."""
+    """Every example, `EVERYTHING` and `IMAGED`."""
     examples = {path.name: path.read_text("utf-8") for path in (ROOT / "examples").glob("*.yaml")}
-    return {**dict(sorted(examples.items())), "everything.yaml": EVERYTHING}
+    ours = {"everything.yaml": EVERYTHING, "imaged.yaml": IMAGED}
+    return {**dict(sorted(examples.items())), **ours}
 
 
 def spots(file: str, text: str) -> Iterator[Spot]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,6 +24,7 @@ from orchestrator.profile.models import BenchProfile
 from orchestrator.running import Decision, RunResult, run_experiment
 
 _QUESTION = "r: resume   s: stop here, counts as a success   a: abort"
+_CAMPAIGN_QUESTION = "r: resume   s: end this run, go on with the next   a: abort the campaign"
 _DECISIONS: dict[str, Decision] = {"r": "resume", "s": "stop", "a": "abort"}
 _EXIT_SAFE_STATE, _EXIT_INTERRUPTED = 4, 130
 
@@ -98,7 +100,8 @@ def carried_out(
         nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
         drawing = stack.enter_context(shown(bench, experiment, out))
         words = stack.enter_context(heard(bench))
-        decide = _decide if attended else _wait_for_word
+        question = _QUESTION if campaign is None else _CAMPAIGN_QUESTION
+        decide = partial(_decide, question) if attended else _wait_for_word
         return run_experiment(
             experiment,
             bench,
@@ -149,13 +152,13 @@ def code(result: RunResult) -> int:
     return _EXIT_SAFE_STATE if result.stop_reason in ("limit", "interlock") else 0
 
 
-def _decide(bench: Bench, words: Words, drawing: Drawing, out: Output) -> Decision:
+def _decide(question: str, bench: Bench, words: Words, drawing: Drawing, out: Output) -> Decision:
     """Ask at the terminal; the end of input aborts, as a Ctrl-C or a hang-up meanwhile does.
 
     Another terminal may answer instead.
     """
     with drawing.suspended():
-        out.prompt(f"\n{_paused(bench)}; the cell is off.\n{_QUESTION}\n")
+        out.prompt(f"\n{_paused(bench)}; the cell is off.\n{question}\n")
         while True:
             out.prompt("> ")
             answer = words.wait(typed=sys.stdin)
@@ -167,7 +170,7 @@ def _decide(bench: Bench, words: Words, drawing: Drawing, out: Output) -> Decisi
                 if answer in get_args(Word):
                     out.prompt(f"{decision} (said in another terminal)\n")
                 return decision
-            out.prompt(f"{_QUESTION}\n")
+            out.prompt(f"{question}\n")
 
 
 def _wait_for_word(bench: Bench, words: Words, drawing: Drawing, out: Output) -> Decision:

@@ -23,6 +23,7 @@ _KEYS: Mapping[str, str] = {
     "spectra": "spectra beside the protocol are not taken",
     "environment": "temperature and pressure are neither brought about nor checked",
     "stop_when": "no condition ends it before its last step",
+    "preflight": "nothing is checked before the first current",
     "before": "the steps before the protocol are not done",
     "after": "the steps after the protocol are not done",
     "md": "metadata of your own",

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devices.errors import LinkError
+from devices.errors import LimitError, LinkError
 from orchestrator.bench import open_bench
 from orchestrator.campaign import check_hands, groups, run_campaign
 from orchestrator.cli.main import main
@@ -34,6 +34,20 @@ protocol:
   method:
     - {step: constant_current, current_mA_per_cm2: $j, until_voltage_V: 4, until_time_s: 60}
 stop_when: [STOP]
+"""  # noqa: E501 - as people write it
+
+SPECTRA = """\
+experiment: spectra
+bench: sim-eis
+sweep: {product: {hz: [1e6, 1e7]}}
+sample: {name: A, area_cm2: 0.0314, simulate_as: {model: llzto_pellet, preset: lithiophobic}}
+protocol:
+  record: {time_s: 1}
+  safety: {max_voltage_V: 5, min_voltage_V: -5, max_current_mA: 1, min_current_mA: -1, max_capacity_mAh: 1}
+  method: [{step: open_circuit_voltage, until_time_s: 60}]
+spectra:
+  - when: {at: [end]}
+    settings: {amplitude_mA: 0.001, start_frequency_Hz: $hz, end_frequency_Hz: 10}
 """  # noqa: E501 - as people write it
 
 
@@ -253,6 +267,15 @@ def test_a_bench_that_does_not_open_for_the_first_run_is_an_error(write, tmp_pat
     assert not list(tmp_path.glob("journals/*"))
 
 
+def test_what_no_bench_takes_is_refused_before_the_first_run(tmp_path):
+    """A plan that cannot be made is known before anything moves, whichever run it is of."""
+    path = tmp_path / "spectra.yaml"
+    path.write_text(SPECTRA)
+    with pytest.raises(LimitError, match="range of frequencies"):
+        ran(path, tmp_path / "data")
+    assert not list((tmp_path / "data").glob("journals/*"))
+
+
 # --- the command line ----------------------------------------------------------------------------
 
 
@@ -288,6 +311,17 @@ def test_run_show_runs_and_report_know_campaigns(write, tmp_path, capsys):
     for uid in (one["uid"] for one in value["runs"]):
         assert f'href="../{uid}/index.html"' in page
         assert (data / "reports" / uid / "index.html").is_file()
+
+
+def test_the_example_moves_the_same_charge_three_times(tmp_path, capsys):
+    path = Path(__file__).parents[2] / "examples" / "current_series.yaml"
+    code, value, _ = spoken(capsys, "run", path, "--data", tmp_path, "--no-report")
+    assert code == 0
+    assert [one["values"]["j"] for one in value["runs"]] == [0.05, 0.1, 0.2]
+    moved = [one["throughput_mah"] for one in value["runs"]]
+    # 2 x 0.02 mAh/cm2 x 0.1257 cm2, to within the charge of a record at each end of two steps
+    most = [4 * j * 0.1257 * 5 / 3600 for j in (0.05, 0.1, 0.2)]
+    assert all(abs(q - 0.005028) <= limit for q, limit in zip(moved, most, strict=True))
 
 
 def test_points_that_are_not_there(write, tmp_path, capsys):

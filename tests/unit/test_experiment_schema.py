@@ -7,13 +7,15 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from hypothesis import given, settings
 
 from orchestrator.cli.main import main
 from orchestrator.errors import ExperimentError
-from orchestrator.experiment import load_campaign, load_experiment
+from orchestrator.experiment import load_campaign, load_experiment, read_campaign
 from orchestrator.experiment.templates import example_names, example_path
-from orchestrator.inputs.source import read_source
+from orchestrator.inputs.source import parse_source, read_source
 from orchestrator.schemas import SCHEMAS, schema_text
+from tests.malformed import good_files, spoiled
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
@@ -75,6 +77,26 @@ def test_the_schema_refuses_what_we_refuse(path, value):
         EXPERIMENT.validate(document)
 
 
+@settings(max_examples=150, deadline=None)
+@given(case=spoiled())
+def test_schema_and_model_refuse_the_same_words(case):
+    """An editor sees every key that we do not know, and every value of a wrong kind."""
+    spot, word = case
+    if "nan" in word or "inf" in word or "1e400" in word or word.count(spot.word) > 1:
+        return  # JSON has neither, and no key twice
+    data = parse_source(spot.changed(word).encode(), spot.file).data
+    free = spot.path[0] in ("md", "sweep", "variables")
+    assert free or not EXPERIMENT.is_valid(data), (spot, word)
+
+
+def test_what_the_schema_takes_is_known_to_the_model(tmp_path):
+    """Every key that an editor would offer is one that we know."""
+    for name, text in good_files().items():
+        assert EXPERIMENT.is_valid(parse_source(text.encode(), name).data), name
+        (tmp_path / name).write_text(text)
+        assert read_campaign(tmp_path / name).points
+
+
 def test_the_example_is_the_one_of_the_reference():
     """The reference page shows the example as it is."""
     page = (ROOT / "docs" / "reference" / "experiment-file.md").read_text(encoding="utf-8")
@@ -95,16 +117,24 @@ def test_schema_prints_the_schema(capsys):
     assert json.loads(capsys.readouterr().out) == SCHEMAS["experiment"]()
 
 
-def test_new_writes_an_example_that_runs(tmp_path, capsys):
-    path = tmp_path / "mine.yaml"
-    assert main(["new", "--like", "in_situ_mri", str(path), "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["file"] == str(path)
-    ours = load_experiment(example_path("in_situ_mri"), environ={})
-    assert load_experiment(path, environ={}) == ours
-    first = path.read_text(encoding="utf-8").splitlines()[0]
-    schema = path.parent / first.split("$schema=")[1]
-    jsonschema.validate(read_source(path).data, json.loads(schema.read_text(encoding="utf-8")))
+def test_new_writes_every_example_anywhere(tmp_path, capsys, monkeypatch):
+    """From another folder, into a third one: the copy is the example, and editors find a schema."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for name in example_names():
+        path = tmp_path / "there" / f"my_{name}.yaml"
+        assert main(["new", "--like", name, str(path), "--json"]) == 0
+        said = json.loads(capsys.readouterr().out)
+        assert said["file"] == str(path)
+        ours = load_campaign(example_path(name), environ={})
+        assert load_campaign(path, environ={}).points == ours.points
+        first = path.read_text(encoding="utf-8").splitlines()[0]
+        assert first == "# yaml-language-server: $schema=experiment.schema.json"
+    assert json.loads((path.parent / "experiment.schema.json").read_text("utf-8")) == (
+        SCHEMAS["experiment"]()
+    )
+    assert not list((tmp_path / "here").iterdir())
 
 
 def test_new_never_overwrites_without_being_told_to(tmp_path, capsys):
