@@ -73,6 +73,7 @@ class Potentiostat(Described, Device):
     cell_on = Cpt(ReadbackSignal, value=0, dtype="integer", kind=Kind.omitted)
     end_reason = Cpt(ReadbackSignal, value="", dtype="string", kind=Kind.omitted)
     poll_period_s = Cpt(ReadbackSignal, value=30.0, units="s", precision=3, kind=Kind.config)
+    charge_counter = Cpt(ReadbackSignal, value=0, dtype="integer", kind=Kind.config)
     serial = Cpt(ReadbackSignal, value="", dtype="string", kind=Kind.config)
     max_voltage_v = Cpt(ReadbackSignal, value=0.0, units="V", kind=Kind.config)
     min_voltage_v = Cpt(ReadbackSignal, value=0.0, units="V", kind=Kind.config)
@@ -112,6 +113,7 @@ class Potentiostat(Described, Device):
         for field in ("max_voltage_v", "min_voltage_v", "max_current_ma", "min_current_ma"):
             getattr(self, field).update(getattr(limits, field))
         self.serial.update(backend.identity().serial)
+        self.charge_counter.update(int(self.counts_charge))
 
     def __repr__(self) -> str:
         """What a person at the prompt wants to know."""

@@ -71,8 +71,17 @@ def _run(progress: Progress) -> MsgGenerator[str]:
     yield from progress.finish(cut_short=not orderly)
     if after and not requests.cut_short:
         yield from bpp.finalize_wrapper(_afterwards(progress, after), progress.leave_off())
+    yield from _note_closure(progress)
     yield from progress.surveillance.record()
     return str(reason)
+
+
+def _note_closure(progress: Progress) -> MsgGenerator[None]:
+    """Compare the charge of the records with the instrument's own counter, where it has one."""
+    error = progress.cycling.potentiostat.closure_error
+    if error is not None:
+        text = "records less the instrument's counter, relative to the charge moved"
+        yield from note(progress.event, "charge_closure", f"{text}: {error:.3g}", error)
 
 
 def _blocks(

@@ -12,10 +12,13 @@ from orchestrator.cli.output import Output, short
 if TYPE_CHECKING:
     import numpy as np
 
+    from orchestrator.analysis.per_cycle import PerCycle
     from orchestrator.records.campaigns import CampaignSummary
     from orchestrator.records.runs import Run
 
 HELP = "show what a run holds (streams, columns, frames, damage), or the runs of a campaign"
+
+_MOST_CYCLES = 12
 
 _UNIX_S = 1e9
 """Seconds beyond which a column holds moments, not durations: 2001-09-09."""
@@ -39,6 +42,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
     campaign = find_campaign(args.data, args.run)
     if campaign is not None:
         return _show_campaign(campaign, args.data, out)
+    from orchestrator.report.per_cycle import cycles_of
+
     path = find_run(args.data, args.run)
     loaded, summary = load_run(path), summarise(path)
     frames = {stream: _frames(loaded, stream) for stream in loaded.streams_with_frames()}
@@ -49,10 +54,15 @@ def run(args: argparse.Namespace, out: Output) -> int:
         "stop": loaded.stop,
         "streams": {name: _stream(loaded, name) for name in loaded.streams},
         "frames": frames,
+        "cycles": None,
         "damaged_lines": [{"line": one.number, "reason": one.reason} for one in loaded.bad],
         "missing_documents": loaded.missing,
     }
+    table = cycles_of(loaded)
     _tell(value, out)
+    if table is not None:
+        value["cycles"] = table.columns()
+        _tell_cycles(table, out)
     out.result(value)
     return 0
 
@@ -128,6 +138,19 @@ def _counted(stream: dict[str, Any]) -> str:
     rows, spectra = stream["rows"], stream["spectra"]
     text = f"{rows} event{'' if rows == 1 else 's'}"
     return f"{text}, {spectra} impedance spectr{'um' if spectra == 1 else 'a'}" if spectra else text
+
+
+def _tell_cycles(table: PerCycle, out: Output) -> None:
+    """The cycles in at most 80 columns."""
+    from orchestrator.report.per_cycle import text_rows
+
+    rows = text_rows(table, _MOST_CYCLES)
+    left_out = len(table) - (len(rows) - 2)
+    out.line(f"  cycles: {len(table)}" + (f", {left_out} of them not shown" if left_out else ""))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        out.line("  " + "  ".join(cells).rstrip())
 
 
 def _tell(value: dict[str, Any], out: Output) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from orchestrator.records.runs import Columns, Run
 from orchestrator.report.imaging import Imaging, find_imaging
 from orchestrator.report.impedance import Impedance, find_impedance
 from orchestrator.report.micrographs import Micrographs, find_micrographs
+from orchestrator.report.scales import configuration_of
 from orchestrator.report.spectra import METHOD as SPECTRA
 from orchestrator.report.surroundings import Surroundings, find_surroundings
 
@@ -35,6 +36,7 @@ class Electrochemistry:
         polarisation: Where |V| runs away.
         cycles: Per-cycle table; None without an area.
         capacity: Capacity by cycle; None where the cell is no battery.
+        counter: Whether the instrument counts charge by itself; None where the run does not say.
     """
 
     device: str
@@ -43,10 +45,16 @@ class Electrochemistry:
     polarisation: RunAway
     cycles: CycleTable | None
     capacity: CapacityTable | None
+    counter: bool | None = None
 
     def beginning(self) -> tuple[float, float]:
-        """Mean |V| (V) and |I| (mA) of the first stretch of current, until it stops or turns."""
-        sign = np.where(flowing(self.records.current_ma), np.sign(self.records.current_ma), 0.0)
+        """Mean |V| (V) and |I| (mA) of the first stretch of current, until it stops or turns.
+
+        What a pre-flight passed before the first cycle is no such stretch.
+        """
+        cycle = self.records.cycle
+        on = flowing(self.records.current_ma) & (cycle >= min(1, int(cycle.max(initial=0))))
+        sign = np.where(on, np.sign(self.records.current_ma), 0.0)
         begun = np.flatnonzero(sign)
         if not len(begun):
             return float("nan"), float("nan")
@@ -172,7 +180,12 @@ def gather(run: Run) -> Contents:
 def electrochemistry(run: Run) -> Electrochemistry | None:
     """The potentiostat's records of a run; None where it has none. Frames are not looked at."""
     area_cm2 = _number(_sample(run).get("area_cm2"))
-    return _find_echem(run.streams, float(run.start["time"]), area_cm2=area_cm2)
+    found = _find_echem(run.streams, float(run.start["time"]), area_cm2=area_cm2)
+    if found is None:
+        return None
+    stream = next(n for n, c in run.streams.items() if f"{found.device}_voltage_v" in c)
+    counter = configuration_of(run.descriptors.get(stream), found.device).get("charge_counter")
+    return found if counter is None else replace(found, counter=bool(counter))
 
 
 def _sample(run: Run) -> Mapping[str, Any]:

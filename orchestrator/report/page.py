@@ -22,6 +22,7 @@ from orchestrator.report.curves import draw_curves
 from orchestrator.report.images import draw_frames
 from orchestrator.report.overview import draw_overview
 from orchestrator.report.parts import sections
+from orchestrator.report.per_cycle import csv_text, cycles_of_records
 from orchestrator.report.published import comparisons
 from orchestrator.report.scales import time_unit
 from orchestrator.report.sections import Section
@@ -31,6 +32,7 @@ from orchestrator.report.surroundings import draw_surroundings
 from orchestrator.report.volumes import volume_rows
 
 PAGE = "index.html"
+CYCLES = "cycles.csv"
 _LAYERS = "Cell voltage, metallic lithium in four depth layers and growth rates against time"
 _CURVES = "Cell voltage and current against time, and against charge or each other"
 
@@ -65,6 +67,7 @@ def write_report(run: Run, directory: Path) -> Path:
     contents = gather(run)
     directory.mkdir(parents=True, exist_ok=True)
     parts = sections(contents)
+    _write_cycles(contents, directory)
     pictures = _draw(contents, parts, directory)
     environment = Environment(
         loader=PackageLoader("orchestrator.report"), autoescape=True, undefined=StrictUndefined
@@ -77,6 +80,19 @@ def write_report(run: Run, directory: Path) -> Path:
     partial.write_text(page, encoding="utf-8")
     partial.replace(path)
     return path
+
+
+def _write_cycles(contents: Contents, directory: Path) -> None:
+    """The table of cycles beside the page; none is left of another run."""
+    text, path = _cycles_csv(contents), directory / CYCLES
+    if text:
+        path.write_text(text, encoding="utf-8")
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _cycles_csv(contents: Contents) -> str:
+    return "" if contents.echem is None else csv_text(cycles_of_records(contents.echem))
 
 
 def _draw(contents: Contents, parts: list[Section], directory: Path) -> dict[str, Picture]:
@@ -166,6 +182,7 @@ def _variables(contents: Contents, run: Run) -> dict[str, Any]:
         "assumptions": analysis.assumptions if analysis is not None else (),
         "no_analysis": imaging.reason if imaging is not None and analysis is None else "",
         "cycles": _cycles(contents),
+        "cycles_csv": base64.b64encode(_cycles_csv(contents).encode()).decode("ascii"),
         "capacities": capacities(contents),
         "capacity_unit": capacity_unit(contents)[1],
         "volumes": volume_rows(volumes, imaging.centre_s) if imaging and volumes else [],
@@ -178,10 +195,6 @@ def _variables(contents: Contents, run: Run) -> dict[str, Any]:
 
 
 def _cycles(contents: Contents) -> tables.Rows:
-    """The table of a symmetric cell; a battery has its own."""
+    """The cycles of any cell; a battery has a table of its capacity besides."""
     echem = contents.echem
-    return (
-        tables.cycles(echem, contents.duration_s)
-        if echem is not None and echem.capacity is None
-        else []
-    )
+    return [] if echem is None else tables.cycles(echem, contents.duration_s)

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from orchestrator.analysis.cycles import CycleTable
 from orchestrator.analysis.growth import S_PER_DAY
 from orchestrator.analysis.layers import OK
+from orchestrator.analysis.per_cycle import PerCycle, per_cycle
 from orchestrator.analysis.stages import Boundary
 from orchestrator.report.contents import Contents, Electrochemistry
 from orchestrator.report.imaging import Imaging, LayerAnalysis
@@ -74,21 +74,19 @@ def flagged(imaging: Imaging) -> Rows:
 
 def cycles(echem: Electrochemistry, duration_s: float) -> Rows:
     """First, every n-th and last cycle: charge each way, polarisation, resistance."""
-    table = echem.cycles
-    if table is None:
-        return []
+    table = per_cycle(echem.records, area_cm2=echem.area_cm2)
     chosen = np.unique(np.linspace(0, len(table) - 1, min(_CYCLE_ROWS, len(table))).round())
     unit = time_unit(duration_s)
     return [_cycle(table, int(index), unit) for index in chosen]
 
 
-def _cycle(table: CycleTable, index: int, unit: TimeUnit) -> list[str]:
+def _cycle(table: PerCycle, index: int, unit: TimeUnit) -> list[str]:
     return [
         str(table.cycle[index]),
         unit.text(table.start_s[index]),
         f"{1e3 * table.forward_mah[index]:.3f}",
         f"{1e3 * table.backward_mah[index]:.3f}",
-        _number(table.returned[index], "{:.4f}"),
+        _number(table.efficiency[index], "{:.4f}"),
         _with_spread(1e3 * table.polarisation_v[index], 1e3 * table.polarisation_sd_v[index], 2),
         _with_spread(table.resistance_ohm_cm2[index], table.resistance_sd_ohm_cm2[index], 1),
         "" if table.quality[index] == OK else table.quality[index],

@@ -109,6 +109,7 @@ def header(contents: Contents, data_path: str) -> list[tuple[str, str]]:
         ("Frames", _frames(contents)),
         ("Spectra", _spectra(contents)),
         ("Charge", _charge(contents)),
+        ("Charge closure", _closure(contents)),
         ("Simulation", _simulation(start)),
         ("Faults injected", _faults(start)),
         ("Software", value(start.get("versions", ""))),
@@ -223,6 +224,20 @@ def _spectra(contents: Contents) -> str:
         f"{seen.count}; impedance at {len(hertz)} frequencies, {hertz.max():.4g} to "
         f"{hertz.min():.4g} Hz"
     )
+
+
+def _closure(contents: Contents) -> str:
+    """How well records and the instrument's own counter agree, or why that is not known."""
+    if contents.echem is None:
+        return ""
+    found = [text for _, kind, text in contents.events if kind == "charge_closure"]
+    if found:
+        return found[-1]
+    if contents.echem.counter is None:
+        return ""
+    if contents.echem.counter:
+        return "not known: the run ended before its charge was compared, or no charge has flowed"
+    return "not known: the potentiostat has no charge counter of its own"
 
 
 def _charge(contents: Contents) -> str:

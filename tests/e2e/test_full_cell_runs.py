@@ -85,7 +85,8 @@ def test_the_report_of_a_battery_shows_its_capacities(rates):
     page = report.read_text(encoding="utf-8")
     assert "Discharge / mAh/g" in page
     assert "<td>208.000 ± 0.016</td>" in page
-    assert "Returned" not in page  # that is the table of a symmetric cell
+    assert "Polarisation / mV" in page
+    assert report.with_name("cycles.csv").read_text().startswith("cycle,start_s,duration_s,")
 
 
 def test_the_how_to_prints_what_it_shows(rates, monkeypatch, capsys):
