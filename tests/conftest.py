@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import coverage
 import numpy as np
 import pytest
 
@@ -68,6 +69,23 @@ def close_loop(loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
     engine._th.join(timeout=5)
     assert not engine._th.is_alive(), "the engine's thread did not end"
     loop.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Do not trace tests marked ``long``, their fixtures included.
+
+    Tracing doubles the time of a week of experiment, which executes nothing that shorter tests of
+    the same code do not; pytest-cov's own handling leaves fixtures traced.
+    """
+    traced = coverage.Coverage.current() if item.get_closest_marker("long") else None
+    if traced is not None:
+        traced.stop()
+    try:
+        return (yield)
+    finally:
+        if traced is not None:
+            traced.start()
 
 
 @pytest.fixture(scope="session", autouse=True)

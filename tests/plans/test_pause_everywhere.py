@@ -15,6 +15,8 @@ from plans.imaging import Capture
 from plans.protocol import Cycling
 from plans.runs import run_with_images
 
+pytestmark = pytest.mark.long
+
 LIMITS = CellLimits(-5, 5, -1, 1)
 CURRENT_MA = 0.01257
 METHOD = [

@@ -17,6 +17,8 @@ from orchestrator.records.runs import load_run
 from orchestrator.running import run_experiment
 from plans.shorts import hard_short
 
+pytestmark = pytest.mark.long
+
 DAY_S = 86_400.0
 SHORT_D = 7.592
 """Liu et al. 2025: 7.6 d; the model's equations give 7.592 d."""
