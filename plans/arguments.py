@@ -9,10 +9,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
-from types import NoneType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
-
-from ophyd import Device
 
 from devices.roles import CellLimits
 from plans.conditions import Condition
@@ -120,9 +118,11 @@ def _unmet(hint: Any, value: Any) -> str:
         return "" if bound.accepts(value) else bound.words
     if get_origin(hint) is Literal:
         return "" if value in members else f"one of {', '.join(map(str, members))}"
-    if hint is bool or (isinstance(hint, type) and issubclass(hint, Device)):
-        return "" if isinstance(value, hint) else f"a {hint.__name__}"
-    return ""
+    kind = get_origin(hint) or hint
+    if not isinstance(kind, type) or kind is UnionType or isinstance(value, kind):
+        return ""
+    article = "an" if kind.__name__[0] in "AEIOU" else "a"
+    return "a mapping" if issubclass(kind, Mapping) else f"{article} {kind.__name__}"
 
 
 def _is_list(hint: Any) -> bool:
