@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from devices.clock import monotonic
-from devices.errors import DeviceError, ExplainedError, InstrumentFault
-from orchestrator.bench import Bench
-from orchestrator.errors import ExperimentError
+from devices.errors import ExplainedError, InstrumentFault
+from orchestrator.bench import Bench, open_bench
+from orchestrator.errors import ExperimentError, InterlockTripped, RecordError
 from orchestrator.experiment import Campaign, Experiment, Point
 from orchestrator.experiment.bench_checks import device_for
 from orchestrator.experiment.campaign import worded
+from orchestrator.laboratory import Surroundings
 from orchestrator.planning import experiment_plan
 from orchestrator.profile.models import BenchProfile
-from orchestrator.running import RunResult
+from orchestrator.running import RunResult, run_experiment
 
 ENDS_BADLY = ("limit", "interlock")
 """Stop reasons of a run that ended in order and yet failed."""
@@ -103,7 +107,13 @@ class CampaignResult:
         }
 
 
-def run_campaign(campaign: Campaign, opened: Opened, carry: Carry) -> CampaignResult:
+def run_campaign(
+    campaign: Campaign,
+    opened: Opened | None = None,
+    carry: Carry | None = None,
+    *,
+    data: str | Path | None = None,
+) -> CampaignResult:
     """Run every point, one after the other.
 
     The bench stays open from one point to the next while the cell on it is the same, so that a
@@ -113,21 +123,24 @@ def run_campaign(campaign: Campaign, opened: Opened, carry: Carry) -> CampaignRe
 
     A run fails by an instrument's error, by ending at a limit or an interlock, or, if the next is
     on the same cell, in a short. Then the sweep's `on_failure` decides. Whatever it says the
-    campaign ends where a person aborts a run, nothing can be recorded, or a device is not known to
-    be off.
+    campaign ends where a person aborts a run, an interlock trips, nothing can be recorded, or a
+    device is not known to be off.
 
     Args:
         campaign: From `load_campaign`.
-        opened: Opens the bench for a point.
-        carry: Runs a point.
+        opened: Opens the bench for a point; None: the bench that the campaign was checked against.
+        carry: Runs a point; None: without a person, so that a pause aborts.
+        data: Data directory, where `opened` is None; as for `open_bench`.
 
     Raises:
         ExperimentError: A point asks for something that no plan does; nothing was run.
     """
-    began_s, running = monotonic(), _Running(campaign, carry)
+    if opened is None:
+        check_hands(campaign, attended=False)
+    began_s, running = monotonic(), _Running(campaign, carry or _carried)
     with suppress(_Ended):
         for group in groups(campaign):
-            running.group(group, opened)
+            running.group(group, opened or partial(_opened, campaign, data))
     return CampaignResult(
         uid=running.uid,
         name=campaign.name,
@@ -137,6 +150,26 @@ def run_campaign(campaign: Campaign, opened: Opened, carry: Carry) -> CampaignRe
         wall_s=monotonic() - began_s,
         failure=running.failure,
     )
+
+
+@contextmanager
+def _opened(campaign: Campaign, data: str | Path | None, point: Point) -> Iterator[Bench]:
+    """The campaign's bench with a point's sample on it, if it is simulated."""
+    assert campaign.profile is not None  # noqa: S101 - from `load_campaign`
+    experiment = point.experiment
+    recipe = experiment.sample.simulate_as
+    with open_bench(
+        campaign.profile,
+        data=data,
+        sample=recipe.model_dump(exclude_none=True) if recipe else None,
+        surroundings=Surroundings(**experiment.environment.model_dump()),
+    ) as bench:
+        yield bench
+
+
+def _carried(point: Point, bench: Bench, told: Mapping[str, Any]) -> RunResult:
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        return run_experiment(point.experiment, bench, speak=nowhere, campaign=told)
 
 
 class _Ended(Exception):  # noqa: N818 - it ends a campaign, and is no error
@@ -200,7 +233,7 @@ class _Running:
         if status == "abort":
             self._end(f"run {point.number} was aborted")
         spoiled = reason in SPOILS and not last_on_cell
-        if (failed or spoiled) and not self._goes_on:
+        if reason == "interlock" or ((failed or spoiled) and not self._goes_on):
             self._end(f"run {point.number} ended with {reason}")
 
     def _failed(self, rest: list[Point], error: ExplainedError | KeyboardInterrupt) -> None:
@@ -218,7 +251,8 @@ class _Running:
         self.failure = self.failure or error
         if interrupted:
             self._end(f"run {number} was interrupted")
-        if self._unsafe or not isinstance(error, DeviceError) or not self._goes_on:
+        lasting = isinstance(error, RecordError | InterlockTripped)
+        if self._unsafe or lasting or not self._goes_on:
             self._end(f"run {number} failed")
 
     def _note(self, result: PointResult) -> None:

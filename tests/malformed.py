@@ -37,6 +37,7 @@ sample:
   simulate_as: {model: llzto_pellet, preset: lithiophobic, seed: 3, relative_density: 0.95}
 roles: {potentiostat: pstat}
 environment: {temperature_celsius: $celsius, stack_pressure_mpa: 5}
+preflight: {ocv_s: 30, ocv_window_v: [-0.5, 0.5], max_contact_resistance_ohm: 5e4, probe_current_mA: 0.001}
 before:
   - {step: ocv_check, min_voltage_V: -0.5, max_voltage_V: 0.5, until_time_s: 30}
 protocol:

@@ -14,7 +14,7 @@ from devices.errors import LimitError, LinkError
 from orchestrator.bench import open_bench
 from orchestrator.campaign import check_hands, groups, run_campaign
 from orchestrator.cli.main import main
-from orchestrator.errors import ExperimentError, RecordError
+from orchestrator.errors import ExperimentError, InterlockTripped, RecordError
 from orchestrator.experiment import load_campaign
 from orchestrator.laboratory import Surroundings
 from orchestrator.profile.loading import load_profile
@@ -106,11 +106,10 @@ def statuses(result) -> list[str]:
 
 
 def test_every_run_says_which_campaign_it_is_of(write, tmp_path):
-    result, bench = ran(write("sweep: {zip: {j: [0.1, 0.2]}}"), tmp_path)
+    campaign = load_campaign(write("sweep: {zip: {j: [0.1, 0.2]}}"), environ={})
+    result = run_campaign(campaign, data=tmp_path)
     assert statuses(result) == ["success", "success"]
     assert result.stop_reason == "completed"
-    assert bench.count == 1
-    assert all(bench.off)
     directory = DataDirectory(tmp_path)
     starts = [load_run(directory.journal(one.uid)).start for one in result.runs]
     assert [start["campaign"] for start in starts] == [
@@ -176,6 +175,7 @@ def test_hands_are_asked_for_on_hardware_only(write):
 
 def test_a_failed_run_ends_it(write, tmp_path):
     result, bench = ran(write("sweep: {zip: {j: [0.1, 0.2, 0.3]}}"), tmp_path, _2=lost(2))
+    assert all(bench.off)
     assert statuses(result) == ["success", "fail", "not_run"]
     assert (result.exit_status, result.stop_reason) == ("fail", "run 2 failed")
     assert result.runs[1].error == "pstat: gone in run 2 (plug it in)"
@@ -199,6 +199,7 @@ def test_or_it_goes_on_with_a_bench_opened_anew(write, tmp_path):
     ("error", "status", "reason"),
     [
         (RecordError("journal", "disk full", remedy="free some"), "fail", "run 2 failed"),
+        (InterlockTripped("door", "open", remedy="close it"), "fail", "run 2 failed"),
         (KeyboardInterrupt(), "abort", "run 2 was interrupted"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -131,7 +132,7 @@ def absolute(step: unicycler.Step) -> dict:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(protocol=protocols())
 def test_every_plain_protocol_loads_unchanged(write, protocol):
@@ -195,12 +196,11 @@ def test_what_no_plan_runs_is_refused_at_its_line_with_the_reason(write):
 # --- and goes out --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", FORMATS)
-def test_every_example_is_exported_or_refused_with_a_reason(form):
+def test_every_example_is_exported_or_refused_with_a_reason():
     for path in sorted(EXAMPLES.glob("*.yaml")):
-        for point in read_campaign(path).points:
+        for point, form in itertools.product(read_campaign(path).points, FORMATS):
             export = export_protocol(point.experiment, form)
-            assert bool(export.content) != bool(export.refused), path.name
+            assert bool(export.content) != bool(export.refused), (path.name, form)
             assert any(one.path == ("md",) for one in export.lost)
 
 
@@ -280,7 +280,7 @@ def settings_of(content: bytes) -> dict[str, list[str]]:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(protocol=protocols())
 def test_biologic_settings_hold_what_is_not_said_to_be_lost(write, protocol):

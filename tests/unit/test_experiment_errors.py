@@ -58,6 +58,7 @@ def test_the_examples_are_valid():
         assert (path.parents[1] / "sim" / "benches" / f"{bench}.yaml").is_file()
 
 
+# each of these, and of UNREADABLE, goes through the command in tests/e2e/test_malformed_files.py
 CASES = [
     # old, new, where the error points, what it says
     ("sample:\n", "sampel: {}\nsample:\n", "sampel", r"sampel: is not a known key \(did you mean"),
@@ -222,16 +223,6 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "where", "says"), CASES, ids=lambda value: str(value)[:40])
-def test_a_mistake_is_said_at_its_place(write, old, new, where, says):
-    text = changed(old, new)
-    lines = errors(write(text))
-    found = [LINE.match(line) for line in lines]
-    place = line_of(text, where)
-    at_place = [m for m in found if (int(m["line"]), int(m["column"])) == place]
-    assert any(re.search(says, m.string) for m in at_place), (place, lines)
-
-
 def test_every_mistake_of_a_file_is_said_at_once(write):
     text = EXAMPLE.read_text(encoding="utf-8")
     for old, new in [
@@ -294,14 +285,6 @@ UNREADABLE = [
     (b"%TAG ! tag:x,2000:\n--- !foo\na: 1\n", 2, 5, r"got the tag"),
     (b"x" * (10 * 1024 * 1024), 1, 1, r"got more than 256 KiB"),
 ]
-
-
-@pytest.mark.parametrize(("raw", "line", "column", "says"), UNREADABLE, ids=lambda v: str(v)[:30])
-def test_a_file_that_is_not_an_experiment(write, raw, line, column, says):
-    found = [LINE.match(text) for text in errors(write(raw))]
-    first = found[0]
-    assert re.search(says, first.string), first.string
-    assert (int(first["line"]), int(first["column"])) == (line, column)
 
 
 def test_all_that_reading_finds_is_said_at_once(write):
