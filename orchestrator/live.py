@@ -14,6 +14,16 @@ from orchestrator.records.live import LiveState
 _ENDS = ("condition", "limit", "completed")
 """Kinds of event that end a protocol."""
 
+_BLOCKS = ("before", "after")
+"""Kinds of event that begin a step of a block."""
+
+_AROUND = {
+    "celsius": "_temperature_celsius",
+    "setpoint": "_setpoint_celsius",
+    "mpa": "_pressure_mpa",
+}
+"""Readings of a chamber and a load cell, by the end of their data key."""
+
 
 @dataclass
 class Present:
@@ -36,6 +46,10 @@ class Present:
             itself may go on for a last frame.
         stop_reason: Why the run ended; empty while it runs.
         pid: The process.
+        block: Where in the blocks before and after the protocol, as ``before 1/3``; else empty.
+        temperature_celsius: Last temperature of the cell, degree Celsius; None without a chamber.
+        heading_celsius: Where the chamber is going, degree Celsius; None unless it is.
+        pressure_mpa: Last stack pressure, MPa; None without a load cell.
     """
 
     run: str = ""
@@ -53,6 +67,31 @@ class Present:
     stopped_at_s: float | None = None
     stop_reason: str = ""
     pid: int = field(default_factory=os.getpid)
+    block: str = ""
+    temperature_celsius: float | None = None
+    heading_celsius: float | None = None
+    pressure_mpa: float | None = None
+
+    def place(self, steps: int) -> tuple[str, str]:
+        """Where in the experiment, in two parts of which the second says less.
+
+        Args:
+            steps: Number of steps of the method.
+        """
+        if self.block:
+            return f"  {self.block}", ""
+        return f"  cycle {self.cycle}", f"  step {self.step_index + 1}/{steps}"
+
+    def surroundings(self) -> str:
+        """Temperature and stack pressure, as far as they are measured."""
+        words = ""
+        if self.temperature_celsius is not None:
+            going = self.heading_celsius
+            to = "" if going is None else f" to {going:.4g}"
+            words += f"  {self.temperature_celsius:.1f}{to} C"
+        if self.pressure_mpa is not None:
+            words += f"  {self.pressure_mpa:.3g} MPa"
+        return words
 
 
 class Live:
@@ -122,8 +161,32 @@ class Live:
         elif doc["descriptor"] == self._interruptions:
             paused = doc["data"]["interruption"] == "pause"
             self._state.state = "paused" if paused else "running"
-        elif doc["descriptor"] == self._event_stream and doc["data"]["event_kind"] in _ENDS:
+        elif doc["descriptor"] == self._event_stream:
+            self._happened(doc)
+        else:
+            self._around(doc["data"])
+
+    def _happened(self, doc: dict[str, Any]) -> None:
+        kind = doc["data"]["event_kind"]
+        if kind in _ENDS:
             self._state.stopped_at_s = doc["time"] - self._began_s
+        elif kind in _BLOCKS:
+            self._state.block = doc["data"]["event_text"].split(":")[0]
+
+    def _around(self, data: dict[str, Any]) -> None:
+        """Take note of what surrounds the cell, if a reading says it."""
+        found = {
+            name: _finite(data[key])
+            for name, ending in _AROUND.items()
+            for key in data
+            if key.endswith(ending)
+        }
+        state = self._state
+        state.temperature_celsius = found.get("celsius", state.temperature_celsius)
+        state.pressure_mpa = found.get("mpa", state.pressure_mpa)
+        if "setpoint" in found:
+            moving = any(value == "moving" for value in data.values())
+            state.heading_celsius = found["setpoint"] if moving else None
 
     def _page(self, doc: dict[str, Any]) -> None:
         """Spectra come whole, one after the other, each with a number of its own."""
@@ -141,6 +204,7 @@ class Live:
         with self._lock:
             state = self._state
             state.step_index, state.cycle = records.step_index, records.cycle
+            state.block = state.block if records.cycle < 1 else ""
             state.voltage_v = _finite(records.voltage_v[-1])
             state.current_ma = _finite(records.current_ma[-1])
             state.charge_mah = float(records.charge_mah[-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +41,7 @@ class Records:
         current_ma: A -> B, mA; at rest only noise.
         charge_mah: Net charge A -> B since the run began, mAh.
         throughput_mah: Charge in either direction since the run began, mAh.
-        cycle: Number of the cycle, from 1.
+        cycle: Number of the cycle, from 1; 0 before the first and after the last.
     """
 
     time_s: Floats
@@ -50,6 +50,13 @@ class Records:
     charge_mah: Floats
     throughput_mah: Floats
     cycle: Ints
+
+    def of_cycles(self) -> Records:
+        """Those that belong to a cycle; all where none does."""
+        kept = self.cycle > 0
+        if kept.all() or not kept.any():
+            return self
+        return Records(**{field.name: getattr(self, field.name)[kept] for field in fields(self)})
 
 
 @dataclass(frozen=True)

@@ -221,8 +221,8 @@ def _find_echem(
         records=records,
         area_cm2=area_cm2,
         polarisation=run_away(records.time_s, records.voltage_v, records.current_ma),
-        cycles=cycle_table(records, area_cm2=area_cm2) if known else None,
-        capacity=capacity_table(records) if is_battery(records) else None,
+        cycles=cycle_table(records.of_cycles(), area_cm2=area_cm2) if known else None,
+        capacity=capacity_table(records.of_cycles()) if is_battery(records) else None,
     )
 
 
@@ -266,7 +266,7 @@ def _events(streams: Mapping[str, Columns], begin_s: float) -> tuple[tuple[float
                     columns["time"], columns[key], columns[f"{device}_text"], strict=True
                 )
             ]
-    return tuple(sorted(rows))
+    return tuple(sorted(rows, key=lambda row: row[0]))  # of one moment in their own order
 
 
 def _short(

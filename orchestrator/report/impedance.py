@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from orchestrator.analysis.kramers_kronig import MIN_POINTS as KK_POINTS
 from orchestrator.analysis.kramers_kronig import kramers_kronig
 from orchestrator.records.runs import Columns, Run
 from orchestrator.report.scales import chosen_rows
+from orchestrator.report.surroundings import find_surroundings
 
 Floats = npt.NDArray[np.float64]
 Complexes = npt.NDArray[np.complex128]
@@ -32,6 +33,8 @@ MOST_ANALYSED = 60
 """Spectra that are fitted of longer series, evenly spread."""
 SMALL_SIGNAL_V = 0.02
 """Peak amplitude up to which a cell is taken to respond linearly, V: that of the devices [A]."""
+_SAME_CELSIUS = 3.0
+"""Temperatures nearer than this are one, degree Celsius: 13 % of a resistance at 0.42 eV."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Spectrum:
         dc_current_ma: Median direct current, mA; NaN where unknown.
         fit: Two arcs; None where the area is not known or there are too few points.
         kramers_kronig: ``ok``, or why it is not the spectrum of a linear, steady cell.
+        temperature_celsius: Measured temperature of the cell, degree Celsius; NaN where unknown.
     """
 
     number: int
@@ -57,6 +61,7 @@ class Spectrum:
     dc_current_ma: float
     fit: TwoArcFit | None
     kramers_kronig: str
+    temperature_celsius: float = math.nan
 
     @property
     def linear(self) -> bool:
@@ -92,6 +97,16 @@ class Impedance:
         return "Ω cm²" if self.known_area else "Ω"
 
     @property
+    def celsius(self) -> Floats:
+        """Temperature of each spectrum, degree Celsius; NaN where unknown."""
+        return np.array([one.temperature_celsius for one in self.spectra])
+
+    @property
+    def warmed(self) -> bool:
+        """Whether the spectra were taken at several temperatures."""
+        return several_temperatures(self.celsius)
+
+    @property
     def time_s(self) -> Floats:
         """Middle of each spectrum, s since the run began."""
         return np.array([one.time_s for one in self.spectra])
@@ -125,10 +140,20 @@ def find_impedance(run: Run, begin_s: float, sample: Mapping[str, Any]) -> Imped
     area_cm2 = float(area) if known and area is not None else 1.0
     electrolyte, source = _electrolyte(columns, device, parts, (sample, area_cm2))
     kept = [parts[k] for k in chosen_rows(len(parts), MOST_ANALYSED)]
+    celsius = _temperatures(run, begin_s, columns, kept)
+    references = [electrolyte] * len(kept)
+    if several_temperatures(celsius):
+        references = _at_each_temperature(columns, device, kept, (celsius, area_cm2))
+        source = "of the first one at each temperature, taken to be that of a cell without a short"
+        electrolyte = math.nan
     return Impedance(
         device=device,
         spectra=tuple(
-            _spectrum(columns, device, rows, (begin_s, area_cm2, electrolyte)) for rows in kept
+            replace(
+                _spectrum(columns, device, rows, (begin_s, area_cm2, reference)),
+                temperature_celsius=float(t),
+            )
+            for rows, reference, t in zip(kept, references, celsius, strict=True)
         ),
         count=len(parts),
         area_cm2=area_cm2,
@@ -136,6 +161,46 @@ def find_impedance(run: Run, begin_s: float, sample: Mapping[str, Any]) -> Imped
         electrolyte_ohm_cm2=electrolyte,
         electrolyte_source=source,
     )
+
+
+def several_temperatures(celsius: Floats) -> bool:
+    """Whether temperatures differ by more than a chamber's band and noise."""
+    known = celsius[np.isfinite(celsius)]
+    return len(known) > 1 and bool(np.ptp(known) > _SAME_CELSIUS)
+
+
+def _temperatures(
+    run: Run, begin_s: float, columns: Columns, parts: list[npt.NDArray[np.intp]]
+) -> Floats:
+    """Measured temperature of the cell in the middle of each spectrum, degree Celsius."""
+    around = find_surroundings(run.streams, begin_s)
+    if around is None or around.temperature_celsius is None:
+        return np.full(len(parts), math.nan)
+    time_s = np.asarray(columns["time"], float) - begin_s
+    middle_s = np.array([0.5 * (time_s[rows[0]] + time_s[rows[-1]]) for rows in parts])
+    known = np.isfinite(around.temperature_celsius)
+    if not known.any():
+        return np.full(len(parts), math.nan)
+    found: Floats = np.interp(middle_s, around.time_s[known], around.temperature_celsius[known])
+    return found
+
+
+def _at_each_temperature(
+    columns: Columns,
+    device: str,
+    parts: list[npt.NDArray[np.intp]],
+    known: tuple[Floats, float],
+) -> list[float]:
+    """Bulk resistance of the first spectrum at the temperature of each one, ohm cm2."""
+    celsius, area_cm2 = known
+    fits: dict[int, float] = {}
+    references = []
+    for t in celsius:
+        first = int(np.flatnonzero(np.abs(celsius - t) <= _SAME_CELSIUS)[0])
+        if first not in fits:
+            fits[first] = first_bulk_ohm_cm2(*_values(columns, device, parts[first]), area_cm2)
+        references.append(fits[first])
+    return references
 
 
 def _parts(columns: Columns, device: str) -> list[npt.NDArray[np.intp]]:

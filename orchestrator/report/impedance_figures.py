@@ -10,6 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from orchestrator.analysis.activation import activation_energy
 from orchestrator.analysis.impedance import two_arc_ohm
 from orchestrator.analysis.interface import OK
 from orchestrator.analysis.resistance_series import resistance_course
@@ -39,7 +40,10 @@ def draw_impedance(provenance: str, seen: Impedance, at: Place) -> Figure:
         2, 2, left=0.085, right=0.985, top=0.93, bottom=0.075, hspace=0.3, wspace=0.24
     )
     nyquist, bode = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
-    panel(nyquist, "a", "First, middle and last spectrum")
+    title = (
+        "Coldest, middle and warmest spectrum" if seen.warmed else "First, middle and last spectrum"
+    )
+    panel(nyquist, "a", title)
     panel(bode, "b", "|Z| against frequency")
     for k, colour, marker in zip(_shown(seen), LAYER_COLOURS, LAYER_MARKERS, strict=False):
         label = at.text(k)
@@ -60,7 +64,11 @@ def draw_impedance(provenance: str, seen: Impedance, at: Place) -> Figure:
 
 
 def _shown(seen: Impedance) -> list[int]:
-    return first_middle_last(list(range(len(seen.spectra))))
+    """Three of the course, or of the temperatures."""
+    if not seen.warmed:
+        return first_middle_last(list(range(len(seen.spectra))))
+    order = np.argsort(seen.celsius, kind="stable").tolist()
+    return [order[k] for k in first_middle_last(list(range(len(order))))]
 
 
 def _draw_spectrum(
@@ -90,6 +98,7 @@ def _draw_resistances(axes: Axes, seen: Impedance, at: Place) -> None:
     axes.set_xlabel(at.label)
     axes.set_ylabel(f"Resistance / {seen.unit}")
     every: list[float] = []
+    line = "" if seen.warmed else "-"
     for name, arc, colour, marker in (
         ("bulk", "bulk", _BULK, "o"),
         ("interface", "interface", _INTERFACE, "s"),
@@ -98,7 +107,7 @@ def _draw_resistances(axes: Axes, seen: Impedance, at: Place) -> None:
         arcs = [getattr(seen.spectra[k].fit, arc) for k in kept]
         values = [a.ohm_cm2 for a in arcs]
         every += values
-        axes.errorbar(at.values[kept], values, [a.error_ohm_cm2 for a in arcs], fmt=f"{marker}-",
+        axes.errorbar(at.values[kept], values, [a.error_ohm_cm2 for a in arcs], fmt=marker + line,
                       color=colour, ms=4.5, lw=1.0, capsize=2, label=name)  # fmt: skip
     shorts = [k for k, s in enumerate(seen.spectra) if s.fit is not None and s.fit.state == "short"]
     if shorts:
@@ -191,6 +200,8 @@ def impedance_notes(seen: Impedance, at: Place) -> list[str]:
     fits = [s.fit for s in seen.spectra]
     if any(fit is None for fit in fits):
         return notes
+    if seen.warmed:
+        return [*notes, _activated(seen)]
     x = at.values if ascending(at.values) else seen.time_s
     unit = at.unit if ascending(at.values) else "s"
     values = [(f.bulk.ohm_cm2, f.bulk.error_ohm_cm2, f.state) for f in fits if f is not None]
@@ -207,6 +218,20 @@ def impedance_notes(seen: Impedance, at: Place) -> list[str]:
         what = "The cell shorted" if sudden.short else "The bulk's resistance dropped suddenly"
         notes.append(f"{what} between {sudden.after:.4g} and {sudden.by:.4g} {unit}.")
     return notes
+
+
+def _activated(seen: Impedance) -> str:
+    """The activation energy of the bulk, or why there is none."""
+    kept = [s for s in seen.spectra if _fitted(s)]
+    arcs = [s.fit.bulk for s in kept if s.fit is not None]
+    celsius = np.array([s.temperature_celsius for s in kept])
+    energy = activation_energy(celsius, [a.ohm_cm2 for a in arcs], [a.error_ohm_cm2 for a in arcs])
+    if energy.quality != OK:
+        return f"Several temperatures, but no activation energy: {energy.quality}."
+    return (
+        f"The bulk conducts with an activation energy of {with_error(energy.value, energy.error)} "
+        f"eV between {celsius.min():.0f} and {celsius.max():.0f} °C (ln R against 1/kT)."
+    )
 
 
 def _verb(course: str) -> str:

@@ -239,7 +239,11 @@ def _impedance(contents: Contents) -> Section:
     seen = contents.impedance
     assert seen is not None  # noqa: S101 - asked by the caller
     at = place(contents.echem, seen.time_s, contents.duration_s)
+    if seen.warmed:
+        at = Place(seen.celsius, "Temperature", "°C")
     notes = impedance_notes(seen, at)
+    if seen.warmed:
+        notes.append(f"{SHORT_NOTE} Used: the bulk {seen.electrolyte_source}.")
     if math.isfinite(seen.electrolyte_ohm_cm2):
         notes.append(
             f"{SHORT_NOTE} Used: {seen.electrolyte_ohm_cm2:.4g} {seen.unit}, "

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from orchestrator.report import steps_wording
 from orchestrator.report.contents import Contents
 from orchestrator.report.micrographs import LINE
 
@@ -48,13 +49,29 @@ def protocol(start: Mapping[str, Any]) -> list[str]:
     return [_step(step) for step in method if _mapping(step).get("step") != "tag"]
 
 
+def block(start: Mapping[str, Any], name: str) -> str:
+    """The steps before or after the protocol in words; empty if there are none."""
+    steps = _mapping(start.get("experiment")).get(name)
+    return "; ".join(_step(step) for step in steps) if isinstance(steps, list | tuple) else ""
+
+
 def _mapping(thing: Any) -> Mapping[str, Any]:
     return thing if isinstance(thing, Mapping) else {}
 
 
 def _step(step: Any) -> str:
-    """One step of aurora-unicycler's vocabulary as a phrase."""
+    """One step as a phrase, with what is special about it."""
     fields = dict(_mapping(step))
+    more = [
+        steps_wording.on_failure(fields.pop("on_failure", None)),
+        steps_wording.on_pause(fields.pop("on_pause", None)),
+    ]
+    phrase = steps_wording.own_step(fields) or _cell_step(fields)
+    extra = "; ".join(text for text in more if text)
+    return f"{phrase} ({extra})" if extra else phrase
+
+
+def _cell_step(fields: dict[str, Any]) -> str:
     kind = str(fields.pop("step", "step"))
     fields.pop("id", None)
     if kind == "loop":
@@ -98,7 +115,9 @@ def header(contents: Contents, data_path: str) -> list[tuple[str, str]]:
     sample = contents.sample
     rows = [
         ("Sample", _sample(sample)),
+        ("Before", block(start, "before")),
         ("Protocol", "; ".join(protocol(start)) or str(start.get("plan_name", ""))),
+        ("After", block(start, "after")),
         ("Recording", _recording(start)),
         ("Operator", value(start.get("operator", ""))),
         ("Instrument", value(start.get("instrument_name", ""))),

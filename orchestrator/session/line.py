@@ -26,9 +26,10 @@ def span(seconds: float) -> str:
 
 
 def line(state: Present, steps: int, longest_s: float) -> Text:
-    """One line of at most 80 columns: time, cycle, step, voltage, current, frames, remaining.
+    """One line of at most 80 columns: time, place, voltage, current, frames, surroundings, rest.
 
-    Where large numbers leave no room, the remaining time goes first, then step, frames and cycle.
+    Where large numbers leave no room, the remaining time goes first, then the step, frames, the
+    surroundings and the cycle.
 
     Args:
         state: The newest state.
@@ -36,16 +37,18 @@ def line(state: Present, steps: int, longest_s: float) -> Text:
         longest_s: Longest experiment time of the run, s.
     """
     left_s = max(0.0, longest_s - state.elapsed_s)
+    place, less = state.place(steps)
     parts = [
         (f"{span(state.elapsed_s):>8}", "bold"),
-        (f"  cycle {state.cycle}", ""),
-        (f"  step {state.step_index + 1}/{steps}", ""),
+        (place, ""),
+        (less, ""),
         (f"  {voltage(state.voltage_v):>9}", "cyan"),
         (f"  {current(state.current_ma):>10}", "green"),
         (_taken(state), ""),
+        (state.surroundings(), "magenta"),
         (f"  <= {span(left_s)} left", "dim"),
     ]
-    for least in (6, 2, 5, 1):
+    for least in (7, 2, 5, 6, 1):
         if sum(len(part) for part, _ in parts) <= COLUMNS:
             break
         parts[least] = ("", "")

@@ -1,7 +1,9 @@
 """Temperature and stack pressure: from an experiment file to the sample and back."""
 
 import contextlib
+import re
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -251,3 +253,60 @@ def test_temperatures_beyond_the_benchs_limits_are_refused_with_their_place(tmp_
         match=r"environment.temperature_celsius: got 120 .* limits of oven .* -20 to 80",
     ):
         load_experiment(hot)
+
+
+def example_run(tmp_path, example, documents, meanwhile=None, profile=None):
+    """Run an example as it is; gives the folder of its report."""
+    with on_bench(tmp_path, example, documents, profile) as (bench, plan):
+        if meanwhile is not None:
+            meanwhile(bench)
+        bench.RE(plan)
+        assert not bench.pstat._backend.output_on()
+        assert not flows(bench)
+    return documents.of("start")[0]["uid"]
+
+
+def test_a_series_of_temperatures_in_one_run_gives_the_activation_energy(tmp_path, documents):
+    uid = example_run(tmp_path, "conductivity_series", documents)
+    assert documents.of("stop")[0]["reason"] == "completed"
+    eis, around = documents.stream("eis"), documents.stream("environment")
+    begins = [eis["pstat_eis_spectrum"].index(number) for number in range(6)]
+    times = [eis["time"][row] for row in begins]
+    celsius = np.interp(times, around["time"], around["oven_temperature_celsius"])
+    assert celsius == pytest.approx([25, 0, 20, 40, 60, 25], abs=0.6)
+    echem = documents.stream("echem")
+    steps, cycles = np.array(echem["pstat_step_index"]), np.array(echem["pstat_cycle"])
+    assert list(dict.fromkeys(steps)) == [-2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert np.all((cycles == 0) == ((steps < 0) | (steps >= 8)))
+    resting = steps == 0
+    assert np.all(np.abs(np.array(echem["pstat_current_ma"])[resting]) < 1e-6)
+    assert np.count_nonzero(resting) > 1000 / 10
+    run = load_run(find_run(tmp_path, uid))
+    page = write_report(run, tmp_path / "report").read_text()
+    energy = re.search(r"activation energy of ([\d.]+) ± ([\d.]+)", page)
+    assert float(energy[1]) == pytest.approx(0.42, abs=4 * float(energy[2]))
+    assert "The cell shorted" not in page  # a warm pellet is not taken for a shorted one
+
+
+def test_the_press_is_looked_at_before_each_stripping(tmp_path, documents):
+    def turned(bench):  # somebody loosens the press during the second pulse, and mends it later
+        world = bench.laboratory.world
+        for after_s, mpa in ((7000.0, 1.3), (10_000.0, 1.5)):
+            turn = partial(lambda mpa: world.apply_pressure(world.now(), mpa), mpa)
+            bench.clock.call_later(after_s, turn, owner=bench.press)
+
+    example_run(tmp_path, "pressure_check", documents, turned, cycled())
+    assert documents.of("stop")[0]["reason"] == "completed"
+    echem = documents.stream("echem")
+    steps, cycles = np.array(echem["pstat_step_index"]), np.array(echem["pstat_cycle"])
+    times = np.array(echem["time"])
+    waits = [np.ptp(times[(steps == 1) & (cycles == cycle)]) for cycle in (1, 2, 3, 4)]
+    assert waits[0] == pytest.approx(120, abs=40)
+    assert max(waits) > 600  # until the press was mended
+    assert sum(wait < 200 for wait in waits) == 3
+    pressure = np.interp(
+        times, *(documents.stream("environment")[k] for k in ("time", "press_pressure_mpa"))
+    )
+    begins = [times[(steps == 2) & (cycles == cycle)][0] for cycle in (1, 2, 3, 4)]
+    at_begin = np.interp(begins, times, pressure)
+    assert at_begin == pytest.approx([1.5] * 4, rel=0.04)

@@ -87,3 +87,15 @@ def test_it_always_fits(elapsed_s, longest_s, steps, cycle, voltage_v, current_m
     assert len(plain) <= 80
     assert "\n" not in plain
     assert span(elapsed_s) in plain
+
+
+def test_blocks_and_surroundings_have_their_place():
+    state = Present(
+        elapsed_s=5400, block="before 1/2", voltage_v=-1e-5, current_ma=0.0, spectra=1,
+        temperature_celsius=34.26, heading_celsius=60.0, pressure_mpa=1.512,
+    )  # fmt: skip
+    plain = line(state, 6, 20_000.0).plain
+    assert "before 1/2" in plain
+    assert "34.3 to 60 C  1.51 MPa" in plain
+    assert "cycle" not in plain
+    assert len(plain) <= 80
