@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from devices.clock import Clock, Handle, Owner
-from devices.errors import DeviceError, IdentityError, LimitError, OutputFault
+from devices.errors import DeviceError, IdentityError, LimitError, OutputFault, PreflightError
 
-NEVER_AN_ANSWER = (LimitError, IdentityError, OutputFault)
+NEVER_AN_ANSWER = (LimitError, IdentityError, OutputFault, PreflightError)
 """Errors that no policy of a step overrules: something other than what was asked for may happen."""
 
 

@@ -17,10 +17,11 @@ from plans.microscope import ebic_map, operando_sem, strip_and_plate
 from plans.named import named
 from plans.pellets import critical_current, iv_curve
 from plans.pressure import pressure_series
-from plans.protocol import Cycling, run_protocol
+from plans.protocol import Cycling, StepPolicy, run_protocol
 from plans.reversal import cycle
 from plans.runs import run_with_images
 from plans.spectra import electronic_conductivity, geis_plating, impedance_sweep
+from plans.steps import FrameStep, PressureStep, TemperatureStep, VoltageCheck
 from plans.waiting import wait_until
 
 PLANS = {
@@ -41,7 +42,12 @@ __all__ = [
     "Condition",
     "Cycling",
     "Environment",
+    "FrameStep",
     "PlanError",
+    "PressureStep",
+    "StepPolicy",
+    "TemperatureStep",
+    "VoltageCheck",
     "condition",
     "critical_current",
     "cycle",

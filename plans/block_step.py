@@ -5,7 +5,7 @@ from __future__ import annotations
 import bluesky.plan_stubs as bps
 from bluesky.utils import MsgGenerator
 
-from devices.errors import LimitError, NotReachedError
+from devices.errors import NotReachedError, PreflightError
 from plans.cell_step import Attempt, Outcome, outcome_of, rest_of, start
 from plans.imaging import Capture
 from plans.progress import Progress
@@ -30,7 +30,7 @@ def check_attempt(progress: Progress, position: Position) -> Attempt:
         low_v, high_v = step.min_voltage_v, step.max_voltage_v
         volts = yield from bps.rd(pstat.voltage_v, default_value=0.5 * (low_v + high_v))
         if not low_v <= volts <= high_v:
-            raise LimitError(
+            raise PreflightError(
                 pstat.name,
                 f"open-circuit voltage: got {volts:.4g} V, expected {low_v:g} to {high_v:g} V",
                 remedy="look at the cell, its contacts and its polarity; nothing was energised",

@@ -35,6 +35,8 @@ SMALL_SIGNAL_V = 0.02
 """Peak amplitude up to which a cell is taken to respond linearly, V: that of the devices [A]."""
 _SAME_CELSIUS = 3.0
 """Temperatures nearer than this are one, degree Celsius: 13 % of a resistance at 0.42 eV."""
+_READ_WITHIN_S = 900.0
+"""A temperature that was read longer before or after a spectrum is not its own, s."""
 
 
 @dataclass(frozen=True)
@@ -181,8 +183,9 @@ def _temperatures(
     known = np.isfinite(around.temperature_celsius)
     if not known.any():
         return np.full(len(parts), math.nan)
-    found: Floats = np.interp(middle_s, around.time_s[known], around.temperature_celsius[known])
-    return found
+    read_s, read = around.time_s[known], around.temperature_celsius[known]
+    near = np.abs(read_s[None, :] - middle_s[:, None]).min(axis=1) <= _READ_WITHIN_S
+    return np.where(near, np.interp(middle_s, read_s, read), math.nan)
 
 
 def _at_each_temperature(
@@ -196,6 +199,9 @@ def _at_each_temperature(
     fits: dict[int, float] = {}
     references = []
     for t in celsius:
+        if not math.isfinite(t):
+            references.append(math.nan)  # nothing to tell a short by
+            continue
         first = int(np.flatnonzero(np.abs(celsius - t) <= _SAME_CELSIUS)[0])
         if first not in fits:
             fits[first] = first_bulk_ohm_cm2(*_values(columns, device, parts[first]), area_cm2)

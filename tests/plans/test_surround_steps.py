@@ -9,7 +9,7 @@ import pytest
 from aurora_unicycler import ConstantCurrent, Loop, OpenCircuitVoltage, Tag
 from bluesky.utils import RunEngineInterrupted
 
-from devices.errors import LimitError, NotReachedError
+from devices.errors import LimitError, NotReachedError, PreflightError
 from devices.roles import CellLimits
 from devices.surroundings import Approach, PressureSettling
 from plans.conditions import condition
@@ -228,7 +228,7 @@ def test_blocks_come_before_the_first_current_and_after_the_last(bench):
 
 
 def test_a_voltage_outside_its_window_ends_the_run_before_anything_is_energised(bench):
-    with pytest.raises(LimitError, match=r"open-circuit voltage: got 0 V, expected 1 to 2 V"):
+    with pytest.raises(PreflightError, match=r"open-circuit voltage: got 0 V, expected 1 to 2 V"):
         bench.run([PULSE], before=[VoltageCheck(1.0, 2.0, 60)], after=[FrameStep(bench.cam)])
     assert bench.backend.charge_mah == 0
     assert bench.camera.taken == 0

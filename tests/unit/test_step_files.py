@@ -12,6 +12,7 @@ from orchestrator.bench import open_bench
 from orchestrator.errors import ExperimentError
 from orchestrator.estimate import blocks_s, duration_s
 from orchestrator.experiment import Experiment, load_experiment
+from orchestrator.experiment.failure import OnFailure
 from orchestrator.experiment.planned import planned_steps
 from orchestrator.report import wording
 from plans.cycling import StepPolicy
@@ -19,7 +20,8 @@ from plans.steps import FrameStep, PressureStep, TemperatureStep, VoltageCheck
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SERIES = EXAMPLES / "conductivity_series.yaml"
-METHOD = "    - {step: temperature, celsius: 0, on_failure: {retry: 1, wait_s: 600, then: skip}}"
+POLICY = "{retry: 3, wait_s: 600, then: skip}"
+METHOD = f"    - {{step: temperature, celsius: 0, on_failure: &patient {POLICY}}}"
 BEFORE = "  - {step: ocv_check, min_voltage_V: -0.02, max_voltage_V: 0.02}"
 AFTER = "  - {step: temperature, celsius: 25}"
 
@@ -28,7 +30,7 @@ def written(tmp_path, old, new, source=SERIES):
     text = source.read_text()
     assert text.count(old) == 1, old
     path = tmp_path / source.name
-    path.write_text(text.replace(old, new))
+    path.write_text(text.replace(old, new).replace("*patient", "skip"))
     return path
 
 
@@ -117,9 +119,10 @@ def test_what_a_step_leaves_out_is_the_benchs_and_stands_in_the_document():
     assert (second.ramp_celsius_per_min, second.settle.soak_s, second.deadline_s) == (2, 900, 14400)
     document = experiment.to_document()
     assert document["protocol"]["method"][0]["on_failure"] == {
-        "retry": 1, "wait_s": 600.0, "then": "skip",
+        "retry": 3, "wait_s": 600.0, "then": "skip",
     }  # fmt: skip
-    assert document["protocol"]["method"][2]["on_failure"] == "skip"
+    assert OnFailure.model_validate("skip") == OnFailure.model_validate({"then": "skip"})
+    assert OnFailure.model_validate("skip").model_dump() == "skip"
     again = Experiment.model_validate(document)
     assert again.experiment_hash == experiment.experiment_hash
     assert [step.step for step in again.after] == ["temperature", "impedance_spectroscopy"]
@@ -155,10 +158,7 @@ def test_the_plan_gets_the_same_steps(tmp_path):
     assert steps.after[2] == PressureStep(2.0, PressureSettling(1.0, 60.0, 500.0))
     count = len(steps.method)
     assert steps.policies == {
-        0: StepPolicy(retries=1, wait_s=600.0, then="skip"),
-        2: StepPolicy(then="skip"),
-        4: StepPolicy(then="skip"),
-        6: StepPolicy(then="skip"),
+        **dict.fromkeys((0, 2, 4, 6), StepPolicy(retries=3, wait_s=600.0, then="skip")),
         count + 2: StepPolicy(then="skip", on_pause="restart"),
         count + 3: StepPolicy(retries=2, then="rest", rest_s=60.0, on_pause="drop"),
     }
@@ -194,9 +194,9 @@ def test_the_page_says_steps_policies_and_blocks_in_words():
     method = wording.protocol(start)
     assert method[0] == (
         "temperature to 0 °C at 5 °C/min, settled within 0.5 °C for 600 s "
-        "(tried again once if it fails, then left out)"
+        "(tried again 3 times if it fails, then left out)"
     )
-    assert method[2].endswith("settled within 0.3 °C for 900 s (left out if it fails)")
+    assert "temperature to 20 °C at 2 °C/min, settled within 0.3 °C for 900 s" in method[2]
     assert wording.block(start, "before").startswith(
         "open-circuit voltage within -0.02 to 0.02 V after 60 s; impedance spectroscopy"
     )
