@@ -106,10 +106,13 @@ class Steady:
     Args:
         within_s: How far back a record still counts, s.
         settle_s: Time at the beginning of a stretch that is left out, s.
+        most: How many records count at most, the newest included; None: all of that time.
     """
 
-    def __init__(self, within_s: float, settle_s: float = SETTLE_S) -> None:
-        self.within_s, self.settle_s = within_s, settle_s
+    def __init__(
+        self, within_s: float, settle_s: float = SETTLE_S, *, most: int | None = None
+    ) -> None:
+        self.within_s, self.settle_s, self.most = within_s, settle_s, most
         self._began_s = -np.inf
         self._current_ma = np.nan
         self._t_s: list[float] = []
@@ -159,9 +162,13 @@ class Steady:
             return None
         self._t_s.append(t_s)
         self._volts.append(volts)
-        while t_s - self._t_s[0] > self.within_s:
+        while t_s - self._t_s[0] > self.within_s or len(self._t_s) == self._too_many:
             del self._t_s[0], self._volts[0]
         return np.array(self._t_s), np.array(self._volts)
+
+    @property
+    def _too_many(self) -> int | None:
+        return None if self.most is None else self.most + 1
 
     def _same(self, amps: float) -> bool:
         allowed = max(SAME_CURRENT * abs(self._current_ma), MIN_CURRENT_MA)

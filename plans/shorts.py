@@ -69,9 +69,9 @@ def soft_short(*, confirm: int = 3) -> SoftShort:
     """The one definition of a soft short, of any cell; see `plans.soft_shorts`.
 
     Symmetric: the resistance is below 70 % of its recent value 3 times, or dips by 15 % 3 times
-    within 10 min. With an electromotive force, while it is charged at one current: the voltage is
-    10 % of that at rest below that of the last 10 min 3 times, or dips by 2 % 3 times; or a cycle
-    gives back 10 % less than those before.
+    within 10 min. With an electromotive force, while it is charged at one current: the voltage
+    falls suddenly, by 10 % of that at rest and half of the distance from it, and stays 3 times, or
+    dips 3 times by 2 % and 30 %; or a cycle gives back 10 % less than those before.
 
     Source: [A] a sudden drop that leaves a resistance, against the slow fall of a cell that
     conditions (which moves the recent value along).

@@ -21,9 +21,17 @@ DIP = 0.15
 """Part of the recent resistance by which a dip is deeper [A]: more than a cell's noise, less than
 a soft short that stays."""
 
-CHARGING_DIP, CHARGING_FALL = 0.02, 0.10
-"""Parts of the voltage at rest by which the voltage of a charged cell dips, or falls and stays [A]:
-beyond nucleation, which takes 10 to 50 mV off a plating voltage once in a charge."""
+BACK = 0.05
+"""Part of the recent resistance to within which it must come back after a dip [A]: one that lies
+at the limit does not dip again and again with its noise."""
+
+CHARGING_DIP, CHARGING_FALL = (0.02, 0.3), (0.10, 0.5)
+"""By how much the voltage of a charged cell dips, or falls and stays, at least [A]: as parts of the
+voltage at rest, and of the distance from it. Beyond nucleation, which takes 10 to 50 mV off a
+plating voltage once in a charge, and contact that plating restores, which takes minutes."""
+
+BEFORE_DIP, BEFORE_FALL = 3, 12
+"""Records before, at the same current, whose median a dip, or a fall, is counted from [A]."""
 
 DIPS, DIPS_WITHIN_S = 3, 600.0
 """So many dips within such a time, s, are noise of a soft short [A]."""
@@ -71,14 +79,20 @@ class Rest:
 
 
 class ChargingFall:
-    """Evidence: how far the voltage is below that of the last minutes of the same charging current.
+    """Evidence: how far the voltage has fallen below that just before, at one charging current.
 
-    As a part of the voltage at rest; nothing is said while the cell is discharged or rests.
+    Over the least fall that counts, so that 1 is the limit; nothing is said while the cell is
+    discharged or rests.
+
+    Args:
+        least: Least fall as a part of the voltage at rest, and of the distance from it.
+        before: Records before whose median it is counted from.
     """
 
-    def __init__(self, within_s: float = DIPS_WITHIN_S) -> None:
+    def __init__(self, least: tuple[float, float], before: int) -> None:
+        self.least = least
         self._rest = Rest()
-        self._steady = Steady(within_s)
+        self._steady = Steady(np.inf, most=before + 1)
 
     def of(self, records: Records) -> tuple[Floats, Floats]:
         """See `plans.evidence.Evidence.of`."""
@@ -93,8 +107,12 @@ class ChargingFall:
         return records.t_s, np.array(falls)
 
     def _fall(self, volts: Floats) -> float:
-        sizes = np.abs(volts).tolist()
-        return float((median(sizes) - sizes[-1]) / abs(self._rest.volts))
+        *before, now = np.abs(volts).tolist()
+        if not before:
+            return float("nan")
+        usual, rest = median(before), abs(self._rest.volts)
+        least = max(self.least[0] * rest, self.least[1] * abs(usual - rest))
+        return float((usual - now) / least)
 
     def state(self) -> State:
         """The rest, and the stretch so far."""
@@ -184,8 +202,9 @@ class SoftShort:
     """
 
     def __init__(self, *, confirm: int = 3) -> None:
-        dips = Level(ResistanceFall(), DIP, label="part of the resistance")
-        charging = Level(ChargingFall(), CHARGING_DIP, label="part of the voltage at rest")
+        dips = Level(ResistanceFall(), DIP, hysteresis=DIP - BACK, label="part of it")
+        dipping = ChargingFall(CHARGING_DIP, BEFORE_DIP)
+        charging = Level(dipping, 1.0, hysteresis=1.0 - BACK / DIP, label="over the least")
         self._rest = Rest()
         self._symmetric: tuple[Criterion, ...] = (
             ResistanceDrop(0.7, confirm=confirm, name="soft short"),
@@ -193,10 +212,10 @@ class SoftShort:
         )
         self._with_emf: tuple[Criterion, ...] = (
             Level(
-                ChargingFall(),
-                CHARGING_FALL,
+                ChargingFall(CHARGING_FALL, BEFORE_FALL),
+                1.0,
                 confirm=confirm,
-                label="soft short: voltage fell by, part of that at rest,",
+                label="soft short: fall of the voltage over the least that counts",
             ),
             Repeated(charging, DIPS, DIPS_WITHIN_S, name="soft short: voltage dips"),
             Level(ChargeLost(), LOSS, label="soft short: charge lost in a cycle, part,"),

@@ -205,6 +205,23 @@ def test_a_contact_that_comes_and_goes_at_high_resistance_is_none():
     assert soft_short().update(records(rise, 1.0)) == []
 
 
+def test_a_resistance_that_falls_slowly_through_the_limit_does_not_dip():
+    rng = np.random.default_rng(0)
+    slow = 0.05 * np.concatenate([np.ones(200), np.linspace(1.0, 0.8, 60), np.full(100, 0.8)])
+    slow *= 1.0 + 0.01 * rng.standard_normal(len(slow))
+    assert soft_short().update(records(slow, 1.0)) == []
+
+
+def test_contact_that_plating_restores_is_no_short():
+    """Lithium plated back on a void interface: 0.5 V of polarisation vanish within minutes."""
+    rng = np.random.default_rng(1)
+    volts = -0.66 - 0.45 * np.exp(-np.arange(120) * STEP_S / 150.0)
+    volts += 0.005 * rng.standard_normal(120)
+    whole = np.concatenate([np.full(10, -0.62), volts])
+    plating = records(whole, np.concatenate([np.zeros(10), np.full(120, -1.0)]))
+    assert soft_short().update(plating) == []
+
+
 def charging(volts, rest_v=3.8):
     whole = np.concatenate([np.full(10, rest_v), volts])
     return records(whole, np.concatenate([np.zeros(10), np.ones(len(volts))]))
