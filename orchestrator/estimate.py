@@ -86,7 +86,12 @@ def record_bytes(experiment: Experiment) -> int:
 
 def needed_bytes(experiments: Iterable[Experiment]) -> int:
     """Free space that runs insist on: one and a half times the estimate, and a reserve, bytes."""
-    return int(_MARGIN * sum(map(record_bytes, experiments))) + _LEAST_FREE_BYTES
+    return reserved_bytes(sum(map(record_bytes, experiments)))
+
+
+def reserved_bytes(expected: float) -> int:
+    """Free space with which records of an expected size may begin, bytes."""
+    return int(_MARGIN * expected) + _LEAST_FREE_BYTES
 
 
 def check_disk(experiment: Experiment | Iterable[Experiment], root: Path) -> None:

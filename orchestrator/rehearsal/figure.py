@@ -35,8 +35,9 @@ ALT = (
 )
 
 _BINS = 1500
-_MOST_SPANS = 4000
-_DETAIL_CYCLES = 2
+_DETAIL_CYCLES, _DETAIL_FRAMES = 2, 3
+_LEAST_WIDTH = 1 / 500
+"""Width of the shortest frame or spectrum that is drawn, of the panel's."""
 _POSITIVE, _NEGATIVE, _REST, _OTHER = "#0072B2", "#E69F00", "#c9ced6", "#CC79A7"
 _LANE = 0.72
 
@@ -94,12 +95,15 @@ def draw_timeline(rehearsal: Rehearsal) -> Figure:
 
 
 def _detail_s(rehearsal: Rehearsal) -> float:
-    """Length of the beginning that is shown in detail, s: two cycles, or the first frame."""
-    steps = rehearsal.course.steps
-    cycles = [one.ended_s for one in steps if one.cycle <= steps[0].cycle + _DETAIL_CYCLES - 1]
-    frames = [one.ended_s for one in rehearsal.course.exposures[:1]]
-    ends = [*([max(cycles)] if cycles and steps[-1].cycle > steps[0].cycle else []), *frames]
-    return 1.02 * max(ends, default=rehearsal.duration_s)
+    """Length of the beginning that is shown in detail, s: two cycles and a frame, or frames."""
+    course = rehearsal.course
+    last = course.steps[-1].cycle if course.steps else 1
+    cycles = [one.ended_s for one in course.steps if 1 <= one.cycle <= _DETAIL_CYCLES]
+    frames = [one.ended_s for one in course.exposures[:1]]
+    if last > _DETAIL_CYCLES and cycles:
+        return 1.02 * max(*cycles, *frames)
+    several = course.exposures[_DETAIL_FRAMES:][:1]
+    return 1.02 * several[0].ended_s if several else rehearsal.duration_s
 
 
 # --- lanes --------------------------------------------------------------------------------------
@@ -147,13 +151,15 @@ def _signs(rehearsal: Rehearsal) -> dict[int, str]:
 
 def _draw_lanes(axes: Axes, lanes: Sequence[Lane], unit: TimeUnit, window: Any) -> None:
     low, high = window
-    least = (high - low) / _MOST_SPANS
+    least = _LEAST_WIDTH * (high - low)
     seen: dict[str, str] = {}
     for row, (_, kinds) in enumerate(lanes):
         for label, colour, spans in kinds:
             inside = [(a, b) for a, b in spans if b >= low and a <= high]
-            bars = [(a / unit.seconds, max(b - a, least) / unit.seconds) for a, b in inside]
-            edge = "white" if label == "frame" and len(bars) < 120 else colour
+            shortest = least if label in ("frame", "spectrum") else 0.0
+            bars = [(a / unit.seconds, max(b - a, shortest) / unit.seconds) for a, b in inside]
+            wide = all(b - a > 4 * least for a, b in inside)
+            edge = "white" if label == "frame" and wide else colour
             width = 0.8 if edge == "white" else 0.0
             axes.broken_barh(
                 bars, (row - _LANE / 2, _LANE), facecolors=colour, edgecolors=edge, linewidth=width
@@ -191,13 +197,13 @@ def _draw(
     inside = (records["time_s"] >= window[0]) & (records["time_s"] <= window[1])
     times = records["time_s"][inside] / unit.seconds
     for axes, key, label, limits in (
-        (voltage, "voltage_v", "V / V", ("min_voltage_V", "max_voltage_V")),
-        (current, "current_ma", "I / mA", ("min_current_mA", "max_current_mA")),
+        (voltage, "voltage_v", "Voltage / V", ("min_voltage_V", "max_voltage_V")),
+        (current, "current_ma", "Current / mA", ("min_current_mA", "max_current_mA")),
     ):
         axes.set_ylabel(label)
         _draw_column(axes, times, records[key][inside])
         _draw_limits(axes, rehearsal, limits)
-    charge.set_ylabel("Q / mAh")
+    charge.set_ylabel("Charge / mAh")
     for key, colour, name in (
         ("throughput_mah", SOFT, "both directions"),
         ("charge_mah", VOLTAGE, "net"),
@@ -206,7 +212,7 @@ def _draw(
     charge.legend(loc="upper left", handlelength=1.2, borderaxespad=0.2)
     charge.set_xlabel(f"Time since the run began / {unit.name}")
     for axes in panels:
-        axes.set_xlim(window[0] / unit.seconds, window[1] / unit.seconds)
+        axes.set_xlim(window[0] / unit.seconds, max(window[1], 1e-3) / unit.seconds)
         if axes is not charge:
             axes.tick_params(labelbottom=False)
     _mark_events((voltage, current, charge), rehearsal, unit, window)
@@ -261,5 +267,5 @@ def _mark_events(
     panels[0].annotate(
         name, (at_s / unit.seconds, 0.97), xycoords=panels[0].get_xaxis_transform(),
         xytext=(-4, 0), textcoords="offset points", ha="right", va="top", fontsize=9,
-        color=INK, fontweight="bold",
+        color=INK, fontweight="bold", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
     )  # fmt: skip

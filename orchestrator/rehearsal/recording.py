@@ -17,6 +17,8 @@ from orchestrator.records.recorder import Recorder
 
 _PER_FRAME_BYTES = 16
 """What an HDF5 file's index takes per frame beside its data (version 4 of the chunk index)."""
+_PER_LINE_BYTES = 60
+"""What a line of a journal has around its document: number, name, checksum."""
 _PER_FILE_BYTES = 20_000
 """What the layout of a file of frames takes."""
 
@@ -89,8 +91,7 @@ class RehearsalRecorder(Recorder):
         descriptor = str(doc["descriptor"])
         self.pages[descriptor] = self.pages.get(descriptor, 0) + 1
         if descriptor not in self.page_bytes:
-            empty = {k: {key: [] for key in v} if k in _COLUMNS else v for k, v in doc.items()}
-            self.page_bytes[descriptor] = len(json.dumps({**empty, "time": [], "seq_num": []}))
+            self.page_bytes[descriptor] = len(_compact(_emptied(doc))) + _PER_LINE_BYTES
 
     def frame_bytes(self) -> dict[str, int]:
         """Bytes of the files of frames, by stream."""
@@ -107,4 +108,13 @@ class RehearsalRecorder(Recorder):
         return sum(path.stat().st_size for path in self.directory.journals.glob("*.jsonl"))
 
 
-_COLUMNS = ("data", "timestamps", "filled")
+def _emptied(value: Any) -> Any:
+    """A page without its rows: every list empty."""
+    if isinstance(value, Mapping):
+        return {key: _emptied(inner) for key, inner in value.items()}
+    return [] if isinstance(value, list) else value
+
+
+def _compact(value: Any) -> str:
+    """As the journal writes it."""
+    return json.dumps(value, separators=(",", ":"))

@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator.bench import Bench
 from orchestrator.errors import OrchestratorError, RecordError
-from orchestrator.estimate import check_disk, needed_bytes
+from orchestrator.estimate import check_disk, needed_bytes, reserved_bytes
 from orchestrator.experiment import Experiment, bench_of, load_experiment
 from orchestrator.experiment.advice import Advice
 from orchestrator.experiment.loading import placed
@@ -215,7 +215,7 @@ def rehearse_plan(
         recipe=sample or {},
         stated=sample is not None,
         area_cm2=0.0,
-        needed=int(1.5 * (done.record_bytes + sum(done.frame_bytes.values()))) + 50_000_000,
+        needed=0,
         record_s=period_s,
         margins=margins(done.course.records, limits),
         steps=step_summaries(done.course),
@@ -327,6 +327,11 @@ def _at(advice: Iterable[Advice], file: Path | None, run: int = 0) -> list[Remar
     ]
 
 
+def _with_reserve(done: Performance) -> int:
+    """One and a half times what the rehearsed run wrote, and a reserve, bytes."""
+    return reserved_bytes(done.record_bytes + sum(done.frame_bytes.values()))
+
+
 def _conclude(
     done: Performance,
     twin: Twin,
@@ -367,7 +372,7 @@ def _conclude(
         frame_bytes=done.frame_bytes,
         charge_mah=done.charge_mah,
         throughput_mah=done.throughput_mah,
-        disk=Disk(needed, shutil.disk_usage(existing).free),
+        disk=Disk(max(needed, _with_reserve(done)), shutil.disk_usage(existing).free),
         loss=LossWindow(
             journal_every_s=journal_s,
             records=int(journal_s / record_s) + 1,

@@ -36,11 +36,24 @@ _FEWEST_RECORDS_TO_A_VOLTAGE = 100
 """Records of a step that a voltage ends, below which its charge is uncertain by more than 1 %."""
 
 _TROUBLE = {
-    "frame_skipped": ("frames_skipped", "skipped because the device was busy with another"),
-    "frame_missing": ("frames_missing", "missing"),
-    "frame_dropped": ("frames_dropped", "dropped because a condition ended the protocol"),
-    "imaging_ended": ("imaging_ended", "too many failed in a row, and no more were taken"),
+    "frame_skipped": (
+        "frames_skipped",
+        "skipped because the device was busy with another",
+        "take them less often, or make them shorter",
+    ),
+    "frame_missing": ("frames_missing", "missing", "the events of the timeline say why"),
+    "frame_dropped": (
+        "frames_dropped",
+        "dropped because a condition ended the protocol",
+        "nothing to do: it had begun under other conditions",
+    ),
+    "imaging_ended": (
+        "imaging_ended",
+        "failed last of several in a row, and no more were taken",
+        "the events of the timeline say why",
+    ),
 }
+"""By kind of event: kind of the advice, what happened to the frame, what to do."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +180,7 @@ def _is_setpoint(margin: Margin, experiment: Experiment) -> bool:
 
 def _frames(run: Rehearsed) -> Iterator[Advice]:
     """Frames that the run asked for and did not get."""
-    for event_kind, (kind, text) in _TROUBLE.items():
+    for event_kind, (kind, text, remedy) in _TROUBLE.items():
         by_device: dict[str, list[Happening]] = {}
         for one in run.course.events:
             if one.kind == event_kind:
@@ -178,7 +191,7 @@ def _frames(run: Rehearsed) -> Iterator[Advice]:
                 _series_of(device, run.experiment),
                 f"{device}: {len(events)} {'frame' if len(events) == 1 else 'frames'} {text}, the "
                 f"first after {events[0].time_s / HOUR_S:.2f} h",
-                "change when it is taken, or how long it takes",
+                remedy,
                 value=float(len(events)),
                 minor=event_kind == "frame_dropped",
             )

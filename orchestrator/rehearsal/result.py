@@ -61,8 +61,8 @@ class Disk:
     """What the real run will need.
 
     Attributes:
-        needed_bytes: One and a half times the estimate of the longest run, and a reserve: what
-            `run` insists on.
+        needed_bytes: One and a half times the larger of the rehearsed size and the estimate of the
+            longest run, which `run` insists on, and a reserve.
         free_bytes: Free where the data directory is.
     """
 

@@ -10,11 +10,15 @@ import socket
 import h5py
 import pytest
 import yaml
+from aurora_unicycler import ConstantCurrent
 
+from devices import CellLimits
 from orchestrator import open_bench, rehearse
 from orchestrator.cli.main import main
 from orchestrator.profile.loading import load_profile
+from orchestrator.profile.models import BenchProfile
 from orchestrator.rehearsal.text import lines
+from plans import Cycling, in_situ_mri, run_with_images
 from tests.command import EXAMPLES
 from tests.unit.test_rehearsal_parts import REAL
 
@@ -193,9 +197,6 @@ def test_every_run_of_a_sweep_is_rehearsed(tmp_path, capsys):
 
 
 def test_a_plan_of_ones_own_is_rehearsed(real_bench):
-    from devices.roles import CellLimits
-    from plans import in_situ_mri
-
     def plan(bench):
         return in_situ_mri(
             bench.pstat, bench.MRI_2, area_cm2=0.1257, limits=CellLimits(-2, 4, -1, 1),
@@ -231,3 +232,31 @@ def test_the_example_rehearses_a_real_bench(tmp_path, monkeypatch, capsys):
         last,
     )
     assert not list(tmp_path.iterdir()), "a rehearsal from Python writes nothing"
+
+
+def test_the_size_of_documents_is_that_of_the_real_benchs_pages(tmp_path):
+    """A twin closes pages more seldom; what the real bench writes is measured here on the wire."""
+    document = yaml.safe_load(yaml.safe_dump(REAL))
+    del (
+        document["devices"]["oven"],
+        document["devices"]["MRI_2"],
+        document["devices"]["pstat"]["disconnect"],
+    )
+    real = BenchProfile.model_validate(document)
+    document["devices"]["pstat"]["resource"] = "sim://smu"
+    document["devices"]["pstat"]["identity"] = None
+    same = BenchProfile.model_validate(document)
+    assert real.journal_period_s == same.journal_period_s == 8
+
+    def hour(twin):
+        limits = CellLimits(-2, 4, -1, 1)
+        method = [ConstantCurrent(current_mA=0.01, until_time_s=3600)]
+        cycling = Cycling(
+            twin.pstat, method, 8.0, limits, 1.0, journal_every_s=twin.profile.journal_period_s
+        )
+        return run_with_images(cycling, md={})
+
+    counted, written = (rehearse(hour, one, data=tmp_path) for one in (real, same))
+    assert counted.records == written.records
+    assert written.record_bytes > 200_000
+    assert counted.record_bytes == pytest.approx(written.record_bytes, rel=0.1)
