@@ -6,6 +6,7 @@ import json
 import re
 import runpy
 import socket
+from pathlib import Path
 
 import h5py
 import pytest
@@ -19,7 +20,7 @@ from orchestrator.profile.loading import load_profile
 from orchestrator.profile.models import BenchProfile
 from orchestrator.rehearsal.text import lines
 from plans import Cycling, in_situ_mri, run_with_images
-from tests.command import EXAMPLES
+from tests.command import EXAMPLES, ROOT
 from tests.unit.test_rehearsal_parts import REAL
 
 pytestmark = pytest.mark.e2e
@@ -260,3 +261,41 @@ def test_the_size_of_documents_is_that_of_the_real_benchs_pages(tmp_path):
     assert counted.records == written.records
     assert written.record_bytes > 200_000
     assert counted.record_bytes == pytest.approx(written.record_bytes, rel=0.1)
+
+
+def test_a_device_that_fails_is_a_violation_with_the_code_of_the_run(tmp_path, capsys):
+    """The chamber of this bench has no time to settle: the cell is never energised."""
+    bench = yaml.safe_load((ROOT / "sim" / "benches" / "sim-chamber.yaml").read_text())
+    bench["bench"] = "hasty"
+    bench["devices"]["oven"].update(resource="TCPIP::192.0.2.9::5025::SOCKET", deadline_s=700)
+    (tmp_path / "hasty.yaml").write_text(yaml.safe_dump(bench))
+    arguments = (str(EXAMPLES / "conductivity_at_60_celsius.yaml"), "--bench",
+                 str(tmp_path / "hasty.yaml"))  # fmt: skip
+    code, found, _ = told(tmp_path, *arguments, capsys=capsys)
+    assert code == 3
+    assert found["stop_reason"] == "failed"
+    assert found["not_opened"] == {"oven": "TCPIP::192.0.2.9::5025::SOCKET"}
+    (one,) = found["violations"]
+    assert one["what"].startswith("oven: got 5")
+    assert "deadline_s" in one["remedy"]
+    assert (found["records"], found["charge_mah"], found["steps"]) == (0, 0.0, [])
+    assert "deadline_s" in Path(found["page"]).read_text()
+
+
+@pytest.mark.usefixtures("no_way_out")
+def test_a_sample_that_says_nothing_has_a_stand_in_that_says_so(real_bench, capsys):
+    document = yaml.safe_load((real_bench / "mine.yaml").read_text())
+    del document["sample"]["simulate_as"]
+    document["experiment"] = "<b>$mine$</b> ../x"
+    (real_bench / "mine.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    code, found, err = told(real_bench, str(real_bench / "mine.yaml"), capsys=capsys)
+    assert code == 0
+    assert found["simulate_as_stated"] is False
+    first = found["warnings"][0]
+    assert (first["kind"], first["minor"]) == ("stand_in", False)
+    assert re.fullmatch(r".*mine\.yaml:\d+:\d+", first["place"])
+    assert "stand-in" in err
+    page = Path(found["page"])
+    assert re.fullmatch(r"b-mine-b-x-[0-9a-f]{6}", page.parent.name)
+    assert "<b>" not in page.read_text()
+    assert "&lt;b&gt;$mine$&lt;/b&gt;" in page.read_text()
