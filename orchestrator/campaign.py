@@ -264,10 +264,11 @@ class _Running:
         raise _Ended
 
     def _metadata(self, point: Point) -> dict[str, Any]:
+        sweep = self.campaign.sweep
         return {
             "uid": self.uid,
             "number": point.number,
-            "runs": len(self.campaign.points),
+            "runs": sweep.count if sweep is not None else len(self.campaign.points),
             "values": dict(point.values),
         }
 

@@ -44,9 +44,7 @@ def run(
     @contextmanager
     def bench_for(point: Point) -> Iterator[Bench]:
         if point is not first and attended and not profile.simulated:
-            out.prompt(_ASK.format(number=point.number, values=worded(point.values)))
-            if not sys.stdin.readline():
-                raise KeyboardInterrupt
+            ask_for_sample(point, out)
         with opened(
             point.experiment, profile, args, out, faults=faults, real_time=args.real_time
         ) as bench:
@@ -61,6 +59,17 @@ def run(
     result = run_campaign(campaign, bench_for, carry)
     finish(result, args.data, out, report=not args.no_report)
     return _code(result)
+
+
+def ask_for_sample(point: Point, out: Output) -> None:
+    """Wait until a person has put a run's sample in place.
+
+    Raises:
+        KeyboardInterrupt: The end of input.
+    """
+    out.prompt(_ASK.format(number=point.number, values=worded(point.values)))
+    if not sys.stdin.readline():
+        raise KeyboardInterrupt
 
 
 def finish(result: CampaignResult, data: Path, out: Output, *, report: bool) -> None:

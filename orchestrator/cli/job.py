@@ -50,9 +50,14 @@ def _ended(store: JobStore, job: Job, run: Callable[[], int]) -> int:
     except BaseException as error:
         store.finish(job.id, State.FAILED, str(error) or type(error).__name__)
         raise
-    state, text = (State.DONE, "completed") if code == 0 else (State.FAILED, _MEANINGS[code])
+    state, text = (State.DONE, "completed") if code == 0 else (State.FAILED, _meaning(code))
     store.finish(job.id, state, text)
     return code
+
+
+def _meaning(code: int) -> str:
+    """Why a job failed; an error of a campaign's run is in the record of its runs."""
+    return _MEANINGS.get(code, f"ended with exit code {code}: see its runs")
 
 
 _MEANINGS = {4: "ended in the safe state: see its run", 130: "aborted: see its run"}

@@ -153,15 +153,25 @@ def _tell_cycles(table: PerCycle, out: Output) -> None:
         out.line("  " + "  ".join(cells).rstrip())
 
 
+def _tell_campaign(told: dict[str, Any], out: Output) -> None:
+    number, runs, uid = (str(told.get(key, "?"))[:8] for key in ("number", "runs", "uid"))
+    out.line(f"  run {number} of {runs} of campaign {uid}")
+
+
+def _tell_stream(name: str, stream: dict[str, Any], out: Output) -> None:
+    out.line(f"  stream {name}: {_counted(stream)}")
+    for key, column in stream["columns"].items():
+        out.line(f"    {key}: {_range(column)}".rstrip(" :"))
+
+
 def _tell(value: dict[str, Any], out: Output) -> None:
     out.line(f"run {value['uid']}: {value['state']} {value['reason']}".rstrip())
     out.line(f"  {value['plan_name']} on {value['sample']}, began {value['began']}")
+    if value["campaign"] is not None:
+        _tell_campaign(value["campaign"], out)
     for name, stream in value["streams"].items():
-        if not stream["rows"]:
-            continue
-        out.line(f"  stream {name}: {_counted(stream)}")
-        for key, column in stream["columns"].items():
-            out.line(f"    {key}: {_range(column)}".rstrip(" :"))
+        if stream["rows"]:
+            _tell_stream(name, stream, out)
     for name, frames in value["frames"].items():
         if "error" in frames:
             out.line(f"  frames of {name}: {frames['error']}")

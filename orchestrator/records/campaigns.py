@@ -19,7 +19,7 @@ class CampaignSummary:
     Attributes:
         uid: Of the campaign.
         name: Name of the plan of its runs.
-        planned: Number of runs that it was to have.
+        planned: Number of points of its sweep.
         runs: Those that were begun, by their number.
     """
 

@@ -119,6 +119,7 @@ def header(contents: Contents, data_path: str) -> list[tuple[str, str]]:
         ("Protocol", "; ".join(protocol(start)) or str(start.get("plan_name", ""))),
         ("After", block(start, "after")),
         ("Recording", _recording(start)),
+        ("Campaign", _campaign(start)),
         ("Operator", value(start.get("operator", ""))),
         ("Instrument", value(start.get("instrument_name", ""))),
         ("Proposal", value(start.get("proposal_id", ""))),
@@ -138,6 +139,16 @@ def header(contents: Contents, data_path: str) -> list[tuple[str, str]]:
         ("Data", data_path),
     ]
     return [(label, text) for label, text in rows if text]
+
+
+def _campaign(start: Mapping[str, Any]) -> str:
+    """Which run of a campaign it is; empty where it is of none."""
+    told = _mapping(start.get("campaign"))
+    if not told:
+        return ""
+    values = value(told.get("values", {}))
+    number, runs = value(told.get("number", "?")), value(told.get("runs", "?"))
+    return f"run {number} of {runs}, {values}; {value(told.get('uid', ''))}"
 
 
 def ending(contents: Contents) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from contextlib import contextmanager
@@ -13,7 +14,9 @@ import pytest
 from devices.errors import LimitError, LinkError
 from orchestrator.bench import open_bench
 from orchestrator.campaign import check_hands, groups, run_campaign
+from orchestrator.cli.campaigns import ask_for_sample
 from orchestrator.cli.main import main
+from orchestrator.cli.output import Output
 from orchestrator.errors import ExperimentError, InterlockTripped, RecordError
 from orchestrator.experiment import load_campaign
 from orchestrator.laboratory import Surroundings
@@ -301,7 +304,7 @@ def test_run_show_runs_and_report_know_campaigns(write, tmp_path, capsys):
     assert "run 3: j = 0.3" in said
     _, listed, table = spoken(capsys, "runs", *options)
     assert [one["campaign"]["number"] for one in listed["runs"]] == [1, 3]
-    assert f"campaign {value['campaign'][:8]}: series, 2 of 2 runs" in table
+    assert f"campaign {value['campaign'][:8]}: series, 2 of 3 runs" in table
     _, shown, text = spoken(capsys, "show", value["campaign"][:6], *options)
     assert (shown["campaign"], len(shown["runs"])) == (value["campaign"], 2)
     assert "3    0.3" in text
@@ -309,7 +312,10 @@ def test_run_show_runs_and_report_know_campaigns(write, tmp_path, capsys):
     page = Path(told["report"]).read_text(encoding="utf-8")
     assert code == 0
     assert "SIMULATED" in page
+    _, _, text = spoken(capsys, "show", "-1", *options)
+    assert f"run 3 of 3 of campaign {value['campaign'][:8]}" in text
     for uid in (one["uid"] for one in value["runs"]):
+        assert "run " in (data / "reports" / uid / "index.html").read_text("utf-8")
         assert f'href="../{uid}/index.html"' in page
         assert (data / "reports" / uid / "index.html").is_file()
 
@@ -325,11 +331,23 @@ def test_the_example_moves_the_same_charge_three_times(tmp_path, capsys):
     assert all(abs(q - 0.005028) <= limit for q, limit in zip(moved, most, strict=True))
 
 
+def test_a_person_is_asked_for_the_next_sample(write, monkeypatch, capsys):
+    point = load_campaign(write("sweep: {zip: {j: [0.1], name: [B]}}"), environ={}).points[0]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    ask_for_sample(point, Output())
+    assert "put the sample of run 1 (j = 0.1, name = B) in place" in capsys.readouterr().out
+    with pytest.raises(KeyboardInterrupt):
+        ask_for_sample(point, Output())
+
+
 def test_points_that_are_not_there(write, tmp_path, capsys):
     path = write("sweep: {zip: {j: [0.1, 0.2]}}")
     assert main(["run", str(path), "--data", str(tmp_path / "d"), "--points", "2-3"]) == 2
     assert "has the runs 1 to 2, got --points 3" in capsys.readouterr().err
     assert main(["run", str(path), "--points", "x"]) == 2
+    path = write("variables: {j: 0.1}")
+    assert main(["run", str(path), "--data", str(tmp_path / "d"), "--points", "1"]) == 2
+    assert "is one run, got --points" in capsys.readouterr().err
     assert not (tmp_path / "d").exists()
 
 
