@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from aurora_unicycler import ConstantCurrent, ConstantVoltage, Loop
 
+from devices.technique import sweep_of
 from orchestrator.experiment.advice import Advice
 from orchestrator.experiment.amplitudes import spectrum_settings
+from orchestrator.experiment.lowering import lower_spectrum
 from plans.schedule import longest_duration_s, step_duration_s
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ def protocol_advice(experiment: Experiment, profile: BenchProfile | None) -> lis
         *_ends(method),
         *_limits(experiment, method),
         *_amplitudes(experiment),
+        *_sweeps(experiment),
         *_statements(experiment, profile),
     ]
 
@@ -154,6 +157,24 @@ def _amplitudes(experiment: Experiment) -> Iterator[Advice]:
                 value=1e3 * size_v,
                 expected=1e3 * THERMAL_VOLTAGE_V,
                 unit="mV",
+            )
+
+
+def _sweeps(experiment: Experiment) -> Iterator[Advice]:
+    """Spectra that are asked for faster than they can be taken."""
+    for index, series in enumerate(experiment.spectra):
+        every_s = getattr(series.when, "every_s", None)
+        lasts_s = sweep_of(lower_spectrum(series.settings, experiment.sample)).duration_s
+        if every_s is not None and lasts_s > every_s:
+            yield Advice(
+                "spectra_overlap",
+                ("spectra", index, "when"),
+                f"a spectrum takes {lasts_s:.4g} s and one is asked for every {every_s:g} s: most"
+                " are skipped",
+                "raise end_frequency_Hz, take fewer points, or ask less often",
+                value=lasts_s,
+                expected=every_s,
+                unit="s",
             )
 
 

@@ -128,7 +128,9 @@ def dead_times(course: Course, resting: frozenset[int]) -> list[DeadTime]:
             "at rest because the protocol says so",
         ),
         DeadTime("before", first_s, 1, "before the first step: settling, first frames"),
-        DeadTime("between", _sum(between), len(between), "between steps, cell off"),
+        DeadTime(
+            "between", _sum(between), len(between), "between steps: exposures, spectra, settling"
+        ),
         DeadTime(
             "within",
             _sum(within),

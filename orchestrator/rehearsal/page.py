@@ -101,7 +101,7 @@ def _cells(row: Any, row_s: float) -> list[str]:
     return [
         clock(row.from_s, row_s),
         cycles,
-        ", ".join(str(index + 1) for index in row.steps) or "–",
+        ", ".join(str(index + 1) if index >= 0 else "before" for index in row.steps) or "–",
         _between(row.min_current_ma, row.max_current_ma),
         _between(row.min_voltage_v, row.max_voltage_v),
         f"{row.charge_mah:+.4g}",

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator.bench import Bench
-from orchestrator.errors import OrchestratorError, RecordError
-from orchestrator.estimate import check_disk, needed_bytes, reserved_bytes
+from orchestrator.estimate import needed_bytes, reserved_bytes
 from orchestrator.experiment import Experiment, bench_of, load_experiment
 from orchestrator.experiment.advice import Advice
 from orchestrator.experiment.loading import placed
@@ -40,12 +39,14 @@ from orchestrator.rehearsal.result import Disk, LossWindow, Rehearsal, Remark
 from orchestrator.rehearsal.stand_in import stand_in
 from orchestrator.rehearsal.timeline import timeline
 from orchestrator.rehearsal.twin import Twin, twin_of
+from orchestrator.rehearsal.violations import violations
 from orchestrator.rehearsal.words import step_words
+
+_PREFLIGHT = -1
+"""Index in the records of what is done before the first block or step."""
 
 _AT_REST = ("rest", "open circuit", "ocv check", "temperature", "stack pressure")
 """How steps in words begin in which the cell rests."""
-
-_EXIT_INSTRUMENT, _EXIT_SAFE_STATE, _EXIT_RECORDS = 3, 4, 5
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def rehearse_experiment(
         *experiment.advice(profile),
         *remarks(seen),
     ]
-    wrong, code = _violations(done, experiment, setting, found)
+    wrong, code = violations(done, experiment, setting.data, found)
     names = _step_names(experiment)
     return _conclude(
         done,
@@ -179,7 +180,7 @@ def _step_names(experiment: Experiment) -> dict[int, str]:
         (-len(experiment.before), experiment.before),
         (len(method), experiment.after),
     )
-    named = dict(enumerate(method))
+    named = dict(enumerate(method)) | {_PREFLIGHT: "pre-flight"}
     for first, steps in blocks:
         named |= {first + k: f"{step.step}".replace("_", " ") for k, step in enumerate(steps)}
     return named
@@ -205,7 +206,7 @@ def rehearse_plan(
     done = perform(plan_of, stage)
     entry = next((d for d in profile.devices.values() if isinstance(d, PotentiostatEntry)), None)
     limits = dict(zip(_LIMITS, _bench_limits(entry), strict=False)) if entry is not None else {}
-    wrong, code = _violations(done, None, setting, ())
+    wrong, code = violations(done, None, setting.data, ())
     period_s = _record_period_s(done)
     return _conclude(
         done,
@@ -258,63 +259,6 @@ def _of_twin(twin: Twin) -> list[Advice]:
         )
         for who, (driver, other) in twin.replaced.items()
     ]
-
-
-def _violations(
-    done: Performance, experiment: Experiment | None, setting: Setting, found: Sequence[Any]
-) -> tuple[list[Advice], int]:
-    """What would make the real run fail, and the exit code that it would end with."""
-    wrong: list[Advice] = []
-    code = 0
-    if experiment is not None:
-        try:
-            check_disk(experiment, setting.data)
-        except RecordError as error:
-            wrong.append(Advice("disk", (), _what(error), error.remedy))
-            code = _EXIT_RECORDS
-    if done.failure is not None:
-        is_record = isinstance(done.failure, OrchestratorError)
-        wrong.append(
-            Advice("failure", (), _what(done.failure), getattr(done.failure, "remedy", ""))
-        )
-        code = _EXIT_RECORDS if is_record else _EXIT_INSTRUMENT
-    if done.stop_reason == "limit":
-        wrong += _limit_violations(done, found)
-        code = _EXIT_SAFE_STATE
-    return wrong, code
-
-
-def _limit_violations(done: Performance, found: Sequence[Any]) -> list[Advice]:
-    """Which limit ended the run, in which step."""
-    last = done.course.steps[-1] if done.course.steps else None
-    where = f" in step {last.index + 1} of cycle {last.cycle}" if last is not None else ""
-    beyond = [one for one in found if one.used >= 1.0]
-    return [
-        Advice(
-            "limit",
-            ("protocol", "safety", one.key),
-            f"{one.reached:.4g} {one.unit} passed {one.key} {one.limit:g} {one.unit}{where} after "
-            f"{one.at_s / 3600.0:.2f} h, and ended the run with the cell off",
-            "change the step, or widen the limit if the cell allows it",
-            value=one.reached,
-            expected=one.limit,
-            unit=one.unit,
-        )
-        for one in beyond
-    ] or [
-        Advice(
-            "limit",
-            ("protocol", "safety"),
-            f"a limit ended the run{where} after {done.stopped_at_s / 3600.0:.2f} h",
-            "change the step, or widen the limit if the cell allows it",
-        )
-    ]
-
-
-def _what(error: Exception) -> str:
-    """A message without its remedy, which is said apart."""
-    remedy = getattr(error, "remedy", "")
-    return str(error).removesuffix(f" ({remedy})")
 
 
 def _at(advice: Iterable[Advice], file: Path | None, run: int = 0) -> list[Remark]:

@@ -97,7 +97,8 @@ def step_path(index: int, experiment: Experiment) -> Path:
     """Place of a step by its index, which is below 0 in the block before the method."""
     length = len(experiment.protocol.method)
     if index < 0:
-        return ("before", len(experiment.before) + index)
+        number = len(experiment.before) + index
+        return ("before", number) if number >= 0 else ()  # else the pre-flight
     return ("protocol", "method", index) if index < length else ("after", index - length)
 
 

@@ -128,8 +128,8 @@ def timeline(course: Course, resting: Iterable[int], length_s: float | None = No
             Row(
                 from_s=float(edges[k]),
                 to_s=float(edges[k + 1]),
-                first_cycle=inside[0].cycle if inside else 0,
-                last_cycle=inside[-1].cycle if inside else 0,
+                first_cycle=min((s.cycle for s in inside if s.cycle), default=0),
+                last_cycle=max((s.cycle for s in inside), default=0),
                 steps=tuple(sorted({s.index for s in inside})),
                 on_s=_time(runs[k] - rests[k] - still_in_steps[k]),
                 rest_s=_time(rests[k]),

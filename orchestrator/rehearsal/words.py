@@ -22,6 +22,8 @@ _DAY_S, _HOUR_S, _MINUTE_S = 86_400.0, 3600.0, 60.0
 
 def span(seconds: float) -> str:
     """A duration: ``7.592 d``, ``4.44 h``, ``12 min``, ``8 s``."""
+    if _HOUR_S <= seconds < 2 * _DAY_S and seconds % _HOUR_S == 0.0:
+        return f"{seconds / _HOUR_S:g} h"
     if seconds >= 2 * _DAY_S:
         return f"{seconds / _DAY_S:.4g} d"
     if seconds >= 2 * _HOUR_S:

@@ -99,6 +99,10 @@ SETTINGS = ("images", 0, "settings")
                     (("spectra", 0, "settings", "amplitude_V"), 0.05)),
             "not_small_signal", "spectra[0].settings.amplitude_V", 50, 25.7,
         ),
+        (
+            changed(GEIS, (("spectra", 0, "when"), {"every_s": 9})),
+            "spectra_overlap", "spectra[0].when", 9.789, 9,
+        ),
         # the 394.7 MHz of the paper are 23.9 T; on a bench that says 21.1 T or on none
         (
             changed(WEEK, ((*SETTINGS, "frequency_mhz"), 394.7)),
@@ -138,6 +142,7 @@ def test_what_is_probably_not_meant_is_said_with_its_number(document, kind, path
         (WEEK, "never_ends"),
         (SEM, "dwell_time"),
         (GEIS, "not_small_signal"),
+        (GEIS, "spectra_overlap"),
     ],
 )
 def test_nothing_is_said_where_all_is_well(document, kind):
