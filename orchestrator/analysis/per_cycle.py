@@ -103,7 +103,7 @@ def per_cycle(records: Records, *, area_cm2: float) -> PerCycle:
     battery = is_battery(records)
     owner, numbers, first = _battery_cycles(records) if battery else _program_cycles(records)
     moved = np.diff(records.charge_mah, prepend=0.0)
-    ways = [_way(records, side * moved, owner, len(numbers)) for side in (1.0, -1.0)]
+    ways = [_way(records, moved, owner, (side, len(numbers))) for side in (1.0, -1.0)]
     forward, backward = ways
     start_s = records.time_s[first]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -156,21 +156,23 @@ def _battery_cycles(records: Records) -> tuple[Ints, Ints, Ints]:
     return owner, np.arange(1, len(first) + 1), first
 
 
-def _way(records: Records, moved: Floats, owner: Ints, count: int) -> _Way:
+def _way(records: Records, moved: Floats, owner: Ints, way: tuple[float, int]) -> _Way:
     """What flowed in one direction.
 
     Args:
         records: Columns of the run.
-        moved: Charge of each record in this direction, mAh; negative in the other.
+        moved: Charge of each record, mAh.
         owner: Index of each record's cycle; negative ones are left out.
-        count: Number of cycles.
+        way: 1 for A -> B or -1 for B -> A, and the number of cycles.
     """
-    counts = owner >= 0
-    passed = np.where(counts, np.clip(moved, 0.0, None), 0.0)
-    place = np.where(counts, owner, 0)
+    side, count = way
+    passed = np.where(owner >= 0, np.clip(side * moved, 0.0, None), 0.0)
+    place = np.where(owner >= 0, owner, 0)
     total = np.bincount(place, passed, count)
-    # an ammeter's noise at rest moves a little charge, and tells nothing of the polarisation
+    # an ammeter's noise at rest moves a little charge, and tells nothing of the polarisation; nor
+    # does the first record after a reversal of the charge that came before
     seen = flowing(records.current_ma) & np.isfinite(records.voltage_v)
+    seen &= side * np.nan_to_num(records.current_ma) > 0.0
     weight = np.where(seen, passed, 0.0)
     volts = np.where(seen, records.voltage_v, 0.0)
     size_ma = np.where(seen, np.abs(records.current_ma), 0.0)

@@ -267,12 +267,17 @@ def red_in_the_upper_strip(path: Path) -> int:
 
 def test_the_page_needs_nothing_but_itself(whole: tuple[Run, Page, Path]) -> None:
     _, page, directory = whole
-    assert len(page.fetched) == 3
-    assert all(source.startswith("data:image/png;base64,") for source in page.fetched)
+    *pictures, table = page.fetched
+    assert len(pictures) == 3
+    assert all(source.startswith("data:image/png;base64,") for source in pictures)
+    assert (
+        base64.b64decode(table.removeprefix("data:text/csv;base64,"))
+        == (directory / "cycles.csv").read_bytes()
+    )
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
     assert "url(" not in page.source
     assert "default-src 'none'" in page.source
-    for name, source in zip(("overview", "frames", "charge"), page.fetched, strict=True):
+    for name, source in zip(("overview", "frames", "charge"), pictures, strict=True):
         assert (
             base64.b64decode(source.partition(",")[2]) == (directory / f"{name}.png").read_bytes()
         )
@@ -463,6 +468,7 @@ def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:
     write_report(Recording(days=0.4, frames=0, noted=False).write(tmp_path / "b"), directory)
     assert sorted(path.name for path in directory.iterdir()) == [
         "charge.png",
+        "cycles.csv",
         "index.html",
         "overview.png",
     ]
