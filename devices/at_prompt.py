@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from ophyd import Kind
 
 from devices.clock import Clock
+from devices.exposure import Exposures
 
 _COLUMNS, _NAME = 78, 28
 
@@ -51,14 +52,14 @@ class TakesTime:
     clock: Clock
     expected_duration_s: Any
     _scan: str
-    _begun_s: float
+    _exposures: Exposures
 
     @property
     def under_way(self) -> tuple[float, float] | None:
         """How long the frame has been taken, and how long it should take, s; None: no frame."""
         if self._scan == "idle":
             return None
-        return self.clock.time() - self._begun_s, float(self.expected_duration_s.get())
+        return self.clock.time() - self._exposures.begun_s, float(self.expected_duration_s.get())
 
 
 def shown(signal: Any) -> str:

@@ -24,7 +24,8 @@ _FRAME = {
 _CHOICES = """\
   bench.resume()   go on where it stood
   bench.stop()     end the run here; it counts as a success
-  bench.abort()    end the run here; it counts as aborted"""
+  bench.abort()    end the run here; it counts as aborted
+  bench.note("...") writes down why; bench.status() says where the run stands"""
 
 
 def paused_text(bench: Bench) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
@@ -18,6 +19,8 @@ from orchestrator.session.table import LiveTable
 
 if TYPE_CHECKING:
     from orchestrator.bench import Bench
+
+log = logging.getLogger(__name__)
 
 PARTS = ("table", "line", "plot")
 
@@ -71,6 +74,21 @@ class Screen:
 
     def draw(self) -> None:
         """Print new rows, renew the line and the plot; called while the engine works."""
+        self._harmless(self._draw)
+
+    def rest(self) -> None:
+        """The engine has paused or ended: take the line away, print what is left."""
+        self._harmless(self._rest)
+
+    def _harmless(self, show: Callable[[], None]) -> None:
+        """A view can harm only itself: what raises here would leave the engine unattended."""
+        try:
+            show()
+        except Exception:
+            log.exception("the live view failed and is switched off")
+            self.on = dict.fromkeys(PARTS, False)
+
+    def _draw(self) -> None:
         if self.on["line"] and self._console.is_terminal and self._live is None:
             self._live = LiveDisplay(
                 console=self._console,
@@ -86,8 +104,7 @@ class Screen:
         if self.on["plot"]:
             self._plot.draw()
 
-    def rest(self) -> None:
-        """The engine has paused or ended: take the line away, print what is left."""
+    def _rest(self) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None

@@ -170,14 +170,14 @@ def test_a_pause_says_what_rests_and_what_goes_on(tmp_path):
         with pytest.raises(RunEngineInterrupted):
             bench.RE(in_situ_mri(bench.pstat, bench.mri, **SHORT))
         said = paused_text(bench)
-        assert "PAUSED after 32 min of experiment time" in said
+        assert "PAUSED after 32 min of experiment time by " in said
         assert "pstat   cell off, read back; the rest of the step waits" in said
         assert "mri     its frame goes on by itself" in said
         assert "Virtual time stands still" in said
         assert "bench.resume()" in said
         assert max(map(len, said.splitlines())) <= 80
         bench.abort()
-        assert "PAUSED." in paused_text(bench)
+        assert "PAUSED by" in paused_text(bench)  # not after how long: no run is under way
 
 
 # --- the table ------------------------------------------------------------------------------------
@@ -246,6 +246,30 @@ def test_other_plans_have_their_readings_in_columns(tmp_path):
     assert "success" in rows[4]
     assert max(map(len, rows)) <= 80
     assert len([row for row in rows if row.startswith("run ")]) == 2  # nothing after `close`
+
+
+def test_a_view_that_fails_harms_only_itself(tmp_path, caplog):
+    class Terminal(io.StringIO):
+        def write(self, text):
+            raise OSError("the terminal is gone")
+
+    with open_bench("sim-chamber", data=tmp_path) as bench:
+        screen = Screen(bench, Terminal(), display=False)
+        assert bench.RE(bp.count([bench.press])).exit_status == "success"
+        assert not any(screen.on.values())
+        assert "the live view failed" in caplog.text
+        screen.close()
+
+
+def test_the_line_says_how_far_the_step_and_the_frame_are(tmp_path):
+    with open_bench("sim-mri", data=tmp_path) as bench:
+        screen, lines = Screen(bench, io.StringIO(), display=False), []
+        bench.clock.call_later(900.0, lambda: lines.append(screen.line().plain), owner=bench.pstat)
+        bench.RE(in_situ_mri(bench.pstat, bench.mri, cycles=1, **SHORT))
+        screen.close()
+    assert "cycle 1 step 2 [####----] 15/30 min" in lines[0]
+    assert "mri [------] 0.2/4.4 h" in lines[0]
+    assert len(lines[0]) <= 80
 
 
 # --- the plot -------------------------------------------------------------------------------------
