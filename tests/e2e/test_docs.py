@@ -599,12 +599,15 @@ def test_the_stream_of_a_microscope_is_as_described(tmp_path):
 
 
 def test_kinds_of_event_are_those_that_plans_note():
-    noted = set()
+    noted = {"before", "after"}  # the names of the blocks, from `plans.protocol`
     for path in (ROOT / "plans").glob("*.py"):
+        module = import_module(f"plans.{path.stem}")
         for node in ast.walk(ast.parse(path.read_text())):
             called = getattr(node, "func", None)
             if getattr(called, "id", "") == "note" or getattr(called, "attr", "") == "_noted":
                 noted |= {a.value for a in node.args[1:2] if isinstance(a, ast.Constant)}
+                names = [a.id for a in node.args[1:2] if isinstance(a, ast.Name)]
+                noted |= {getattr(module, name) for name in names if name.isupper()}
     table = [row for row in rows(section(STREAMS, "Stream `events`")) if len(row) == 2]
     assert {one for row in table for one in re.findall(r"`(\w+)`", row[0])} == noted
 
