@@ -209,7 +209,8 @@ class Live:
             state.current_ma = _finite(records.current_ma[-1])
             state.charge_mah = float(records.charge_mah[-1])
             state.throughput_mah = float(records.throughput_mah[-1])
-        self._show(at_once=False)
+            last = state.state == "paused"  # the last for a while: the cell is off
+        self._show(at_once=last)
 
     def _show(self, *, at_once: bool) -> None:
         """Hand the present to the file; turning it into a dict is left out where it is early."""

@@ -24,11 +24,11 @@ STEP = (
 class Shell:
     """A session of `operando shell` with the prompt that people get."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *options):
         self.data = folder / "data"
         self.child = pexpect.spawn(
             str(OPERANDO),
-            ["shell", "--bench", "sim-mri", "--data", str(self.data)],
+            ["shell", "--bench", "sim-mri", "--data", str(self.data), *options],
             env={
                 **environment(IPYTHONDIR=str(folder / "ipython"), PROMPT_TOOLKIT_NO_CPR="1"),
                 "TERM": "xterm",
