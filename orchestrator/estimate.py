@@ -22,6 +22,9 @@ _S_PER_H = 3600.0
 _LONGEST_S = 30 * 86_400.0
 _MARGIN = 1.5
 _LEAST_FREE_BYTES = 50_000_000
+_REPEATS = 100
+"""Frames that are reckoned with of a condition that repeats [A]: nobody knows how often it will be
+met, and no frame is begun on a disk that is too full."""
 
 
 def duration_s(experiment: Experiment) -> float:
@@ -47,7 +50,8 @@ def frames(series: ImageSeries, experiment: Experiment) -> int:
     """Largest number of frames of one series."""
     exposure_s, whole_s = series.settings.exposure_s, duration_s(experiment)
     if isinstance(series.when, OnCondition):
-        return 1
+        whole = math.ceil(whole_s / exposure_s) + 1
+        return min(_REPEATS, whole) if series.when.on.repeat else 1
     if isinstance(series.when, AtMoments) and set(series.when.at) <= {"start", "end"}:
         return len(series.when.at)
     every_s = getattr(series.when, "every_s", None) or exposure_s
