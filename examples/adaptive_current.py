@@ -112,7 +112,9 @@ def plate_in_steps(
         limits=CellLimits(-5, 5, -0.5, 0.5),
         max_capacity_mah=0.2,
     )
-    captures = [Capture(sem, at=("end",) if decides else ("step_end",), settings=FACE)]
+    # open, or a frame after one step would show what the next has begun
+    at = ("end",) if decides else ("step_end",)
+    captures = [Capture(sem, at=at, settings=FACE, cell="open")]
     conditions = [Condition("unsteady", Unsteady(), potentiostat)] if decides else []
     start = {"plan_name": "plate_in_steps", **(md or {})}
     return (yield from run_with_images(cycling, captures, conditions, md=start))
