@@ -256,7 +256,8 @@ class BridgePotentiostat:
 
     def _new_rows(self, status: Status) -> tuple[Floats, Floats]:
         """Rows and points that were not read yet."""
-        if not self._started:
+        waits_loaded = status.word == "loaded" and status.program == self._program - 1
+        if not self._started or waits_loaded:  # or its start never arrived
             return np.empty((0, _COLUMNS["transient"])), np.empty((0, _COLUMNS["spectrum"]))
         gone = status.rows < self._index or status.points < self._point
         if gone or status.program != self._program:
