@@ -129,8 +129,11 @@ def _afterwards(progress: Progress, after: Sequence[Position]) -> MsgGenerator[N
 
 def _note_step(progress: Progress, position: Position) -> MsgGenerator[None]:
     """Say that a step of a block begins: it may leave no other trace."""
-    what = described(position.step)
-    yield from note(progress.event, position.name.split()[0], f"{position}: {what}")
+    text = f"{position}: {described(position.step)}"
+    if position.step_index < 0:
+        yield from note(progress.event, "before", text)
+    else:
+        yield from note(progress.event, "after", text)
 
 
 def _run_steps(progress: Progress) -> MsgGenerator[str]:
