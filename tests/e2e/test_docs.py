@@ -605,7 +605,11 @@ def test_kinds_of_event_are_those_that_plans_note():
         for node in ast.walk(ast.parse(path.read_text())):
             called = getattr(node, "func", None)
             if getattr(called, "id", "") == "note" or getattr(called, "attr", "") == "_noted":
-                noted |= {a.value for a in node.args[1:2] if isinstance(a, ast.Constant)}
+                for kind in node.args[1:2]:
+                    if isinstance(kind, ast.Constant):
+                        noted.add(kind.value)
+                    elif isinstance(kind, ast.Name) and kind.id.isupper():
+                        noted.add(getattr(import_module(f"plans.{path.stem}"), kind.id))
                 names = [a.id for a in node.args[1:2] if isinstance(a, ast.Name)]
                 noted |= {getattr(module, name) for name in names if name.isupper()}
     table = [row for row in rows(section(STREAMS, "Stream `events`")) if len(row) == 2]
