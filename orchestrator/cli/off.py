@@ -27,16 +27,17 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from orchestrator.watchdog.latch import Latch
 
     profile = load_profile(args.bench)
-    if not energisers(profile):
-        out.line(f"{profile.bench}: off; what is simulated lives and ends with its process")
     report = switch_off(profile)
     if not report.ok:
         told = "; ".join(f"{name}: {why}" for name, why in report.unsafe.items())
         raise InstrumentFault(
             profile.bench, f"not known to be off: {told}", remedy="disconnect the cell by hand"
         )
-    if report.off:
-        out.line(f"{profile.bench}: off, verified ({', '.join(report.off)}; {report.took_s:.2f} s)")
+    if not energisers(profile):
+        out.line(f"{profile.bench}: off; what is simulated lives and ends with its process")
+        out.result({"bench": profile.bench, "off": sorted(profile.devices)})
+        return 0
+    out.line(f"{profile.bench}: off, verified ({', '.join(report.off)}; {report.took_s:.2f} s)")
     latch = Latch(profile.bench)
     said = latch.read()
     if said is not None and args.acknowledge:
@@ -44,11 +45,6 @@ def run(args: argparse.Namespace, out: Output) -> int:
         out.line(f"{profile.bench}: no longer UNSAFE")
     elif said is not None:
         out.line(f"{profile.bench}: still latched UNSAFE ({said.get('reason')}); --acknowledge")
-    out.result(
-        {
-            "bench": profile.bench,
-            "off": list(report.off),
-            "acknowledged": said is not None and bool(args.acknowledge),
-        }
-    )
+    result = {"bench": profile.bench, "off": list(report.off), "unsafe": latch.read() is not None}
+    out.result(result)
     return 0
