@@ -13,10 +13,12 @@ from orchestrator.experiment.blocks import ImageStep, OpenCircuitCheck
 from orchestrator.experiment.imaging import AtMoments, EveryCharge, ImageSeries, OnCondition
 from orchestrator.experiment.lowering import lower_step
 from orchestrator.experiment.steps import Step
+from orchestrator.profile.checks import HARDWARE_JOURNAL_S
 from plans.schedule import longest_duration_s, step_duration_s
 
-_BYTES_PER_RECORD = 120
-"""Journal and catalogue together, measured on the in situ MRI run."""
+_BYTES_PER_RECORD, _BYTES_PER_PAGE = 150, 500
+"""Size of a record and of a page around its records, bytes; measured on journals of two hours with
+records every 1 s and 10 s in pages of 30 s and of 900 s."""
 _BYTES_PER_VOXEL = 4
 _S_PER_H = 3600.0
 _LONGEST_S = 30 * 86_400.0
@@ -75,8 +77,9 @@ def _most_ma(experiment: Experiment) -> float:
 
 
 def record_bytes(experiment: Experiment) -> int:
-    """Size of the records if the protocol runs to its end, bytes."""
-    records = duration_s(experiment) / experiment.protocol.record.time_s
+    """Size of the records if the protocol runs to its end, in pages as on hardware, bytes."""
+    whole_s = duration_s(experiment)
+    records, pages = whole_s / experiment.protocol.record.time_s, whole_s / HARDWARE_JOURNAL_S
     images = sum(
         series.settings.values * frames(series, experiment) for series in experiment.images
     )
@@ -85,7 +88,8 @@ def record_bytes(experiment: Experiment) -> int:
         for step in (*experiment.before, *experiment.after)
         if isinstance(step, ImageStep) and step.settings
     )
-    return int(records * _BYTES_PER_RECORD + images * _BYTES_PER_VOXEL)
+    documents = records * _BYTES_PER_RECORD + pages * _BYTES_PER_PAGE
+    return int(documents + images * _BYTES_PER_VOXEL)
 
 
 def needed_bytes(experiments: Iterable[Experiment]) -> int:
