@@ -327,6 +327,8 @@ class Engine(RunEngine):
 
     def _until_it_rests(self, go: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """A plan that is pausing cannot be aborted in that moment: do it once it has paused."""
+        if self.before_run is not None:
+            self.before_run()
         self._abort_wanted = ""
         self.control.goes_on()
         try:

@@ -8,6 +8,7 @@ import os
 import select
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +58,7 @@ class Watch:
         self._profile, self._clock, self._log_file, self._lost = profile, clock, log_file, lost
         self._process: subprocess.Popen[bytes] | None = None
         self._timer: Handle | None = None
+        self._lock = threading.Lock()
         self._vigil = Vigil(profile.heartbeat_timeout_s, self._period_s, monotonic())
 
     @property
@@ -76,7 +78,7 @@ class Watch:
             UnsafeBenchError: None could be started: nothing must be energised.
         """
         if not self.watching:
-            self._forget()
+            self._taken(self._process)
             self._start()
 
     def close(self, *, everything_off: bool) -> None:
@@ -89,11 +91,10 @@ class Watch:
         process = self._process
         if process is None or process.stdin is None:
             return
-        self._cancel()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # it ended, or was found to have, just now
             if everything_off:
                 os.write(process.stdin.fileno(), FAREWELL)
-        self._forget()
+        self._taken(process)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_LEAVE_S if everything_off else 0.0)
 
@@ -138,31 +139,35 @@ class Watch:
         os.set_blocking(process.stdout.fileno(), False)
         self._process = process
         self._vigil.heard(monotonic())
-        loop = self._clock.loop
-        loop.call_soon_threadsafe(loop.add_reader, process.stdout.fileno(), self._hear)
-        loop.call_soon_threadsafe(self._beat)
+        self._clock.loop.call_soon_threadsafe(self._listen, process)
 
     @property
     def _period_s(self) -> float:
         return min(self._profile.heartbeat_timeout_s / _BEATS_PER_TIMEOUT, _LONGEST_BEAT_S)
 
-    def _beat(self) -> None:
-        process = self._process
-        if process is None or process.stdin is None:
-            return
-        self._timer = self._clock.call_later(self._period_s, self._beat, owner=self)
+    def _listen(self, process: subprocess.Popen[bytes]) -> None:
+        """Begin to listen and to beat, on the loop."""
+        if process is self._process and process.stdout is not None:
+            self._clock.loop.add_reader(process.stdout.fileno(), lambda: self._hear(process))
+            self._beat(process)
+
+    def _beat(self, process: subprocess.Popen[bytes]) -> None:
+        if process is not self._process or process.stdin is None:
+            return  # another one has been started meanwhile
+        self._timer = self._clock.call_later(
+            self._period_s, lambda: self._beat(process), owner=self
+        )
         try:
             os.write(process.stdin.fileno(), BEAT)
         except OSError as error:
-            self._gone(f"cannot be reached: {error}")
+            self._gone(process, f"cannot be reached: {error}")
             return
-        self._hear()  # what it said while this loop was held up is not silence
-        if self._process is not None and self._vigil.expired(monotonic()):
-            self._gone(f"has not answered for {self._vigil.silent_s:.1f} s")
+        self._hear(process)  # what it said while this loop was held up is not silence
+        if process is self._process and self._vigil.expired(monotonic()):
+            self._gone(process, f"has not answered for {self._vigil.silent_s:.1f} s")
 
-    def _hear(self) -> None:
-        process = self._process
-        if process is None or process.stdout is None:
+    def _hear(self, process: subprocess.Popen[bytes]) -> None:
+        if process is not self._process or process.stdout is None:
             return
         try:
             said = os.read(process.stdout.fileno(), 4096)
@@ -172,33 +177,28 @@ class Watch:
             said = b""
         self._vigil.heard(monotonic())
         if not said:
-            self._gone("ended")
+            self._gone(process, "ended")
         elif ACTED in said:
-            self._cancel()
-            self._forget()  # it leaves when it finds its pipe closed and everything off
+            self._taken(process)  # it leaves when it finds its pipe closed and everything off
             self._lost("the watchdog has switched off: it had heard nothing from the engine")
 
-    def _gone(self, why: str) -> None:
+    def _gone(self, process: subprocess.Popen[bytes], why: str) -> None:
         """There is no watchdog any more."""
-        self._cancel()
-        process = self._process
-        self._forget()
-        if process is not None:  # one that was stopped must not act on an engine with another
-            process.kill()
+        if self._taken(process):
+            process.kill()  # one that was stopped must not act on an engine with another
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_REAP_S)
-        self._lost(f"the watchdog {why}")
+            self._lost(f"the watchdog {why}")
 
-    def _cancel(self) -> None:
+    def _taken(self, process: subprocess.Popen[bytes] | None) -> bool:
+        """Let go of a watchdog, if it is still the present one; it finds its pipe closed."""
+        with self._lock:  # the prompt's thread may be starting another
+            if process is None or process is not self._process:
+                return False
+            self._process = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _forget(self) -> None:
-        """Let go of the pipes; the watchdog finds its end closed."""
-        process, self._process = self._process, None
-        if process is None:
-            return
 
         def let_go() -> None:
             if process.stdout is not None and not process.stdout.closed:
@@ -211,3 +211,4 @@ class Watch:
             self._clock.loop.call_soon_threadsafe(let_go)
         else:
             let_go()
+        return True

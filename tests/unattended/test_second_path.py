@@ -27,12 +27,8 @@ STEP = ConstantCurrent(current_mA=0.01, until_time_s=600)
 
 
 def profile():
-    """The bench of the magnet with a switch system in the cell's lead."""
-    document = load_profile("sim-mri").to_document()
-    document["devices"]["pstat"]["disconnect"] = {
-        "driver": "keithley_2750", "resource": "sim://relay", "channel": 101,
-    }  # fmt: skip
-    return BenchProfile.model_validate(document)
+    """The shipped bench with a switch system in the cell's lead."""
+    return load_profile("sim-relay")
 
 
 def plan(pstat):
@@ -97,7 +93,6 @@ def test_switching_off_without_an_engine_uses_the_relay_where_the_potentiostat_i
     world.sample.apply_current(time.monotonic(), 1.0)
     with serve({"relay": SimulatedKeithley2750(world, 101)}, life_s=60.0) as served:
         document = profile().to_document()
-        del document["devices"]["mri"], document["safe_state"]
         pstat = document["devices"]["pstat"]
         pstat["resource"] = "TCPIP0::127.0.0.1::9::SOCKET"  # nobody listens there
         pstat["disconnect"]["resource"] = served.resource("relay")

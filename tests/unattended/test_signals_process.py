@@ -26,6 +26,9 @@ from tests.command import (
 )
 
 CURRENT_MA = 0.1 * 0.1257
+STEP_S = 8.0
+"""A step long enough to be interrupted twice also on a machine that has much to do, s."""
+
 ASKED = "r: resume   s: stop here, counts as a success   a: abort"
 
 
@@ -160,7 +163,7 @@ class Terminal:
 
 @pytest.fixture
 def short_run(tmp_path):
-    run = Terminal(tmp_path, 5.0)
+    run = Terminal(tmp_path, STEP_S)
     yield run
     run.close()
 
@@ -196,7 +199,7 @@ def test_ctrl_c_rests_and_r_goes_on_to_the_end(short_run):
     assert run.child.exitstatus == 0, rest
     assert "completed" in rest
     echem = load_run(find_run(run.data, "-1")).streams["echem"]
-    assert echem["pstat_throughput_mah"][-1] == pytest.approx(CURRENT_MA * 5.0 / 3600, rel=0.02)
+    assert echem["pstat_throughput_mah"][-1] == pytest.approx(CURRENT_MA * STEP_S / 3600, rel=0.02)
     assert max(echem["time"][1:] - echem["time"][:-1]) > 1.0  # nothing flowed while it rested
     check_left_in_order(run.data, exit_status="success", reason="completed")
 
