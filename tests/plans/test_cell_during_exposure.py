@@ -116,6 +116,7 @@ def test_a_frame_between_steps_holds_the_next_step_back(bench, cell):
     assert len(first) == (0 if cell == "open" else pytest.approx(11, abs=1))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("cell", "each"), [("rest", 2), ("open", 3)])
 def test_a_pause_at_any_message_repeats_nothing_while_the_cell_is_held(bench, cell, each):
     method = [

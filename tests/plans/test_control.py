@@ -339,6 +339,7 @@ def test_without_a_run_everything_is_refused(bench):
     assert bench.RE.control.ask(request("note", text="late")).standing is Standing.REFUSED
 
 
+@pytest.mark.long
 def test_a_pause_at_any_message_loses_no_request_and_repeats_none(bench):
     """Three requests wait already when the engine pauses at one message after the other."""
     method = METHOD[1:3]

@@ -149,11 +149,13 @@ def check_same(name, outcome, reference, where):
         assert outcome.recorded == pytest.approx(reference.recorded, abs=allowed_mah), where
 
 
+@pytest.mark.long
 def test_neither_a_pause_nor_a_second_message_repeats_charge_or_a_frame(name, bench):
     rng = np.random.default_rng([2025, NAMES.index(name)])
     check_pauses(name, bench, lambda total: sorted(rng.choice(total, SAMPLED, replace=False)))
 
 
+@pytest.mark.long
 @pytest.mark.soak
 def test_a_pause_at_any_message_repeats_no_charge_and_no_frame(name, bench):
     check_pauses(name, bench, range)

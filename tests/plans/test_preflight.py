@@ -133,6 +133,7 @@ def measured_ohm(bench, true):
     return float(np.real(impedance_ohm(np.array([hertz]), true))[0])
 
 
+@pytest.mark.long
 def test_a_pause_at_any_message_of_the_preflight_drives_nothing(tmp_path):
     checks = Preflight(ocv_s=4.0, max_contact_resistance_ohm=1e6)
     with open_bench("sim-mri", data=tmp_path, sample=SYMMETRIC) as bench:

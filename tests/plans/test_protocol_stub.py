@@ -57,6 +57,7 @@ def count_messages(make, engine):
     return len(seen)
 
 
+@pytest.mark.long
 def test_a_pause_at_any_message_repeats_no_charge(cell_bench):
     engine, pstat, backend = cell_bench
     method = [

@@ -216,6 +216,7 @@ def run_pausing(bench, make, index):
     return len(seen), bool(paused)
 
 
+@pytest.mark.long
 def test_a_pause_at_any_message_repeats_no_charge_and_loses_no_spectrum(bench):
     method = [
         ConstantCurrent(current_mA=CURRENT_MA, until_time_s=40),

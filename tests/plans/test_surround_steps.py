@@ -302,6 +302,7 @@ def everything(bench):
     )
 
 
+@pytest.mark.long
 def test_a_pause_at_any_message_repeats_nothing(bench):
     engine, seen = bench.engine, []
     engine.RE.msg_hook = seen.append

@@ -63,6 +63,7 @@ def test_a_plan_waits_no_longer_than_it_says_and_looks_no_more(cell_bench):
     assert "not met" in repr(high)
 
 
+@pytest.mark.long
 def test_a_wait_may_be_paused_at_any_message(cell_bench):
     engine, pstat, _ = cell_bench
     for index in range(1, 16):
@@ -139,6 +140,7 @@ def watched(bench):
     return run_with_images(cycling, captures, conditions, md={})
 
 
+@pytest.mark.long
 def test_a_pause_at_any_message_repeats_no_frame_and_no_number(tmp_path):
     with open_bench("sim-sem", data=tmp_path) as bench:
         bench.RE.attended = False
