@@ -85,7 +85,7 @@ def laboratory_of(folder: Path, **options: bool) -> Iterator[Laboratory]:
     began_s = time.monotonic()
     world = World(LinearCell(), now=lambda: time.monotonic() - began_s)
     smu = Keithley2450(world)
-    with serve({"smu": smu}, life_s=300.0, **options) as served:
+    with serve({"smu": smu}, life_s=900.0, **options) as served:
         yield Laboratory(world, smu, served, folder)
 
 
