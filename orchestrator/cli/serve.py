@@ -35,6 +35,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from orchestrator.errors import ScheduleError
     from orchestrator.schedule.job import Job, State
     from orchestrator.schedule.supervisor import Supervisor, only_scheduler
+    from orchestrator.units import Notifier
 
     if not (math.isfinite(args.life_s) and args.life_s > 0):
         raise ScheduleError("--life-s", f"got {args.life_s} s", remedy="give a time above 0")
@@ -42,11 +43,13 @@ def run(args: argparse.Namespace, out: Output) -> int:
     def tell(job: Job) -> None:
         out.line(f"job {job.id[:8]}: {job.state} {job.message}".rstrip())
 
+    manager = Notifier()
     with only_scheduler(args.data):
         store, end = queue(args.data), threading.Event()
         supervisor = Supervisor(store, args.data, tell=tell)
 
         def leave(number: int, _frame: FrameType | None) -> None:
+            manager.stopping()
             out.line(f"{signal.Signals(number).name}: runs that are under way go on")
             end.set()
 
@@ -54,9 +57,13 @@ def run(args: argparse.Namespace, out: Output) -> int:
             signal.signal(number, leave)
         out.line(f"serving the queue of {args.data}; Ctrl-C ends this, not what runs")
         ends_s = monotonic() + args.life_s
+        manager.ready()
         while not end.is_set() and monotonic() < ends_s:
+            manager.beat()
             supervisor.tick()
-            busy = [one for one in store.jobs(ended=False) if one.state is State.RUNNING]
+            waiting = store.jobs(ended=False)
+            busy = [one for one in waiting if one.state is State.RUNNING]
+            manager.status(f"{len(busy)} running, {len(waiting) - len(busy)} waiting")
             if args.once and not busy and not supervisor.due():
                 break
             end.wait(_LOOK_S)
