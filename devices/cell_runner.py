@@ -103,7 +103,7 @@ class CellRunner:
         if self.run is not None or self.hold.in_force != "keep":
             what = "asked to prepare during a spectrum, or an exposure of the resting cell"
             raise InstrumentFault(self._face.name, what, remedy="wait for its end")
-        program = self._left if technique.continues else technique.program()
+        program = technique.left or (self._left if technique.continues else technique.program())
         if program is None:
             raise InstrumentFault(self._face.name, "nothing is left", remedy="prepare a new step")
         self._technique, self._left, self.failure = technique, program, None

@@ -49,6 +49,7 @@ class Technique:
         survivable: A link or an instrument that fails ends the step with the reason ``failed``
             and leaves the decision to the plan; otherwise it ends the run.
         continues: Run what is left of the step that failed, not the whole.
+        left: Run this, which an interrupted run has left of the step; None: as `continues` says.
     """
 
     step: CellStep
@@ -60,6 +61,7 @@ class Technique:
     on_pause: OnPause = "continue"
     survivable: bool = False
     continues: bool = False
+    left: Program | None = None
 
     def program(self) -> Program:
         """The instrument's program.
