@@ -8,7 +8,7 @@ WARM := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import orchestrator.cli
 SLIM := for package in dask matplotlib networkx pandas pyarrow scipy xarray; do find $(VENV)/lib/python*/site-packages/$$package -type d -name tests -prune -exec rm -rf {} +; done
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
 
-.PHONY: demo test check soak bench clean
+.PHONY: demo test check soak faults latencies bench clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -41,6 +41,14 @@ check: $(VENV)/.dev
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -m soak --no-cov tests
+
+faults: $(VENV)/.dev
+	$(BIN)/python -m tests.fault_matrix
+
+# Measures what the fault matrix promises in seconds, five times each, and writes it down.
+latencies: $(VENV)/.dev
+	$(BIN)/python -m pytest --no-cov --latencies 5 tests
+	$(BIN)/python -m tests.fault_matrix
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pytest -s --no-cov tests/benchmarks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from devices.potentiostat import Potentiostat
 from devices.roles import CellLimits, Identity, Page, PotentiostatCapabilities, ProgramState
 from orchestrator.engine import Engine
 from sim.clock import JumpingLoop
+from tests import latencies
 
 
 @dataclass
@@ -69,6 +70,33 @@ def close_loop(loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
     engine._th.join(timeout=5)
     assert not engine._th.is_alive(), "the engine's thread did not end"
     loop.close()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a session replace the committed figures; see `tests.latencies`."""
+    what = "run the tests that measure latencies, so many times, and write them down"
+    parser.addoption("--latencies", type=int, metavar="TIMES", help=what)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gather what tests measure where it is asked for."""
+    times = config.getoption("--latencies", default=None)
+    if times:
+        config.pluginmanager.register(latencies.Collector(times))
+
+
+@pytest.fixture
+def latency(record_property) -> Callable[..., None]:
+    """Says how long something took, s: ``latency(row, "from this to that", took_s, promised_s=2)``.
+
+    It asserts the promise, too.
+    """
+
+    def took(row: int, what: str, seconds: float, *, promised_s: float) -> None:
+        record_property(latencies.KEY, (row, what, seconds, promised_s))
+        assert seconds <= promised_s, f"row {row}, {what}: {seconds} s, promised {promised_s} s"
+
+    return took
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,7 +1,7 @@
 """Every kind of fault that a simulated laboratory can have: a written table.
 
 The simulation has its own values for them (`orchestrator.laboratory.faults` builds those); a test
-compares names, options and defaults. `docs/reference/faults.md` shows the table.
+compares names, options and defaults. `docs/reference/injectable-faults.md` shows the table.
 """
 
 from __future__ import annotations

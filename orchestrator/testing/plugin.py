@@ -116,7 +116,8 @@ def inject(bench: Bench) -> Callable[..., str]:
     """Let something go wrong: ``inject("short", "cell", at_s=600, for_s=60, ohm=10)``.
 
     `at_s` counts from now, so from the beginning of the run that follows; without `for_s` it
-    lasts. Returns the fault in one word. The kinds are those of `docs/reference/faults.md`.
+    lasts. Returns the fault in one word. The kinds are those of
+    `docs/reference/injectable-faults.md`.
     """
 
     def let(

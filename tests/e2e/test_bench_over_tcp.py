@@ -110,6 +110,7 @@ def test_cycling_and_imaging_over_tcp_on_the_system_clock(laboratory, tmp_path):
 def test_an_instrument_that_is_absent_or_another_is_named_before_anything_is_on(
     laboratory, tmp_path
 ):
+    """Row 3: a whole bench, over TCP."""
     world, served = laboratory
     absent = profile(tmp_path, served, resource="TCPIP::127.0.0.1::9::SOCKET")
     with pytest.raises(LinkError, match="pstat"), open_bench(absent, data=tmp_path):

@@ -47,6 +47,7 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_refused_before_anything_is_touched(tmp_path, name):
+    """Row 1: told at its place, and nothing is touched."""
     content, says = BAD[name]
     (tmp_path / "bad.yaml").write_bytes(content)
     done = operando("run", "bad.yaml", "--json", cwd=tmp_path)
@@ -70,6 +71,7 @@ def test_no_instrument_library_is_loaded_for_a_bad_file(tmp_path):
 
 
 def test_every_mistake_is_said_at_once(tmp_path):
+    """Row 1: all at once."""
     text = GOOD.replace("area_cm2: 0.1257", "area_cm2: 0").replace(
         "cycle_count: 2", "cycle_count: 0"
     )
@@ -81,6 +83,7 @@ def test_every_mistake_is_said_at_once(tmp_path):
 
 
 def test_a_disk_that_cannot_hold_the_run_is_refused(tmp_path):
+    """Row 24: less than one and a half times the estimate is free."""
     huge = changed("cycle_count: 2", "cycle_count: 10000000")
     (tmp_path / "huge.yaml").write_bytes(huge.replace(b"time_s: 0.5", b"time_s: 0.2"))
     done = operando("run", "huge.yaml", "--json", cwd=tmp_path)

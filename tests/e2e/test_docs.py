@@ -308,7 +308,7 @@ def test_conditions():
 
 
 def test_faults():
-    page = DOCS / "reference" / "faults.md"
+    page = DOCS / "reference" / "injectable-faults.md"
     table = rows(section(page, "Kinds"))
     assert [name(row[0]) for row in table] == list(FAULTS)
     for row in table:

@@ -205,6 +205,7 @@ def path_of(problem: re.Match[str]) -> str:
 
 @pytest.mark.parametrize(("old", "new", "where", "says"), SINGLE, ids=lambda v: str(v)[:40])
 def test_of_the_example(tmp_path, capsys, old, new, where, says):
+    """Rows 1, 2: one mistake, told at its line; limits that are missing among them."""
     text = EXAMPLE.read_text("utf-8").replace(old, new, 1)
     found = told(tmp_path, text, capsys)
     place = line_of(text, where)
@@ -233,6 +234,7 @@ def test_of_campaigns(tmp_path, capsys, own, line, path, says):
     ids=lambda v: str(v)[:40],
 )
 def test_of_everything(tmp_path, capsys, good, old, new, path, says):
+    """Row 1: every kind of mistake in a file of everything."""
     assert good.count(old) >= 1
     text = good.replace(old, new, 1)
     line = good[: good.index(old)].count("\n") + 1

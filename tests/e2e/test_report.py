@@ -389,6 +389,7 @@ NASTY = "<script>alert('x')</script>\"><img src=https://example.org/x.png onerro
 
 
 def test_metadata_cannot_become_markup(tmp_path: Path) -> None:
+    """Row 35: in reports."""
     start = {"operator": NASTY, "sample": {"name": NASTY, "area_cm2": 0.1257, NASTY: NASTY}}
     run = Recording(days=0.3, frames=1, start=start, text=f"hard_short {NASTY}").write(tmp_path)
     page = Page(write_report(run, tmp_path / "report"))

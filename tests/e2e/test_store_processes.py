@@ -193,6 +193,7 @@ def test_a_store_in_use_is_not_rebuilt(catalogue):
 
 
 def test_killed_processes_are_replaced_and_nothing_is_there_twice(catalogue):
+    """Row 25: the processes of the store are killed."""
     data, uids, store, _ = catalogue
     directory = DataDirectory(data)
     address = json.loads((directory.store / "server.json").read_text())

@@ -91,6 +91,7 @@ def test_a_run_arrives_whole(served, uploader):
 
 
 def test_uploading_again_adds_nothing(served, uploader):
+    """Row 25: once."""
     directory, client = served
     uid = sample_run.record_run(directory.root, frames=1)
     run_all(uploader)
@@ -102,6 +103,7 @@ def test_uploading_again_adds_nothing(served, uploader):
 
 
 def test_an_upload_that_was_cut_short_is_done_anew(served, uploader):
+    """Row 25: cut short anywhere."""
     directory, client = served
     uid = sample_run.record_run(directory.root, pages=4, rows=5, frames=2)
     documents = list(journal_of(directory, uid))
@@ -214,6 +216,7 @@ def test_a_reconfigured_stream_stays_one_table(served, uploader):
 
 
 def test_a_damaged_run_arrives_without_its_damage(served, uploader):
+    """Row 40: in the catalogue."""
     directory, client = served
     write(directory, "damaged", sample_run.echem_documents("damaged"))
     path = directory.journal("damaged")
@@ -249,6 +252,7 @@ def test_a_run_without_a_start_keeps_nobody_waiting(served, uploader):
 
 
 def test_a_run_that_tiled_refuses_does_not_keep_the_others_out(served, uploader):
+    """Row 25: one that is refused."""
     directory, client = served
     documents = list(sample_run.echem_documents("refused"))
     documents[1][1]["data_keys"]["pstat_cycle"]["dtype"] = "nonsense"

@@ -119,6 +119,7 @@ def test_a_frame_between_steps_holds_the_next_step_back(bench, cell):
 @pytest.mark.long
 @pytest.mark.parametrize(("cell", "each"), [("rest", 2), ("open", 3)])
 def test_a_pause_at_any_message_repeats_nothing_while_the_cell_is_held(bench, cell, each):
+    """Row 38: while frames hold the cell."""
     method = [
         ConstantCurrent(current_mA=CURRENT_MA, until_time_s=100),
         ConstantCurrent(current_mA=-CURRENT_MA, until_time_s=50),

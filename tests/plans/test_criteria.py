@@ -193,6 +193,7 @@ def noisy(level_v, count, dips):
 
 
 def test_a_resistance_that_dips_again_and_again_is_a_soft_short():
+    """Row 13: soft, by resistance."""
     assert soft_short().update(records(noisy(0.05, 120, (50, 70)), 1.0)) == []
     (met,) = soft_short().update(records(noisy(0.05, 120, (50, 70, 90)), 1.0))
     assert met.t_s == 900.0
@@ -254,6 +255,7 @@ def cycled(backs, charge=60):
 
 
 def test_charge_that_does_not_come_back_is_a_soft_short():
+    """Row 13: soft, by charge."""
     usual = [45, 58, 57, 58, 57]  # the first cycle loses charge for good
     assert soft_short().update(cycled(usual)) == []
     (met,) = soft_short().update(cycled([*usual, 45]))

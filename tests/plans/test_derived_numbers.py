@@ -97,6 +97,7 @@ def test_a_number_has_a_unit_and_names_its_source(stopped):
 
 
 def test_black_frames_meet_nothing_and_kill_nothing(tmp_path):
+    """Row 19: no condition is met by one."""
     experiment = changed(
         "stop_on_contact_loss",
         stop_when=[{"contact_loss_above": 0.2}, {"duration_s": 2400}],

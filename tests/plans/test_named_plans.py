@@ -158,6 +158,7 @@ def test_neither_a_pause_nor_a_second_message_repeats_charge_or_a_frame(name, be
 @pytest.mark.long
 @pytest.mark.soak
 def test_a_pause_at_any_message_repeats_no_charge_and_no_frame(name, bench):
+    """Row 38: every named plan."""
     check_pauses(name, bench, range)
 
 

@@ -70,6 +70,7 @@ def run_pausing(bench, index):
 
 
 def test_a_pause_at_any_message_repeats_no_charge_and_no_frame(bench):
+    """Row 38: with frames."""
     total, _ = run_pausing(bench, 10**9)
     reference = last_run(bench)
     expected_frames = len(reference.streams["mri"]["mri_frame"])
@@ -109,6 +110,7 @@ def test_when_frames_are_taken(bench, capture, frames):
 
 
 def test_a_failed_frame_is_an_event_and_cycling_goes_on(bench):
+    """Rows 20, 21: an event, and the charge of a run without."""
     console = bench.laboratory.instruments["console"]
     failed = []
 
@@ -141,6 +143,7 @@ def test_a_failed_frame_is_an_event_and_cycling_goes_on(bench):
 
 
 def test_imaging_is_given_up_after_three_failures_in_a_row(bench):
+    """Row 21: bounded."""
     console = bench.laboratory.instruments["console"]
     bench.mri.configure(SMALL)
     real = bench.mri._imager.arm

@@ -120,6 +120,7 @@ def messages(name, bench):
 
 
 def test_no_plan_may_be_rewound_or_forgets_where_it_is(name, bench):
+    """Row 38: no plan may be rewound."""
     asked = messages(name, bench)
     commands = [msg.command for msg in asked]
     assert "clear_checkpoint" not in commands
@@ -181,11 +182,13 @@ WRONG_LIMITS = [
 
 
 def test_no_limit_may_be_missing_or_infinite(name, bench):
+    """Row 2: of a plan's arguments."""
     for limits, said in WRONG_LIMITS:
         assert said in refused(name, bench, limits=limits)
 
 
 def test_an_unlimited_charge_is_refused(name, bench):
+    """Row 2: the charge."""
     assert "max_capacity_mah" in refused(name, bench, max_capacity_mah=float("inf"))
 
 

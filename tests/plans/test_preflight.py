@@ -78,6 +78,7 @@ def test_a_cell_as_stated_is_driven_after_it_has_rested(tmp_path):
     ],
 )
 def test_a_cell_that_is_not_as_stated_is_never_driven(tmp_path, preflight, sample, match):
+    """Row 14: contacts that are bad before the start."""
     bench = "sim-cycler" if sample is BATTERY else "sim-mri"
     failed, recorded, charge = run(tmp_path, preflight, bench=bench, sample=sample)
     with pytest.raises(PreflightError, match=match):

@@ -37,6 +37,7 @@ def test_a_protocol_runs_in_virtual_time_and_counts_its_charge(cell_bench):
 
 
 def test_a_hard_short_ends_the_run_within_one_poll_and_leaves_the_cell_off(cell_bench):
+    """Row 13: hard, within one poll."""
     engine, pstat, backend = cell_bench
     backend.short_at_s = 5000.0
     plan = run_with_images(
@@ -59,6 +60,7 @@ def count_messages(make, engine):
 
 @pytest.mark.long
 def test_a_pause_at_any_message_repeats_no_charge(cell_bench):
+    """Row 38: a protocol."""
     engine, pstat, backend = cell_bench
     method = [
         ConstantCurrent(current_mA=1.0, until_time_s=100),

@@ -218,6 +218,7 @@ def run_pausing(bench, make, index):
 
 @pytest.mark.long
 def test_a_pause_at_any_message_repeats_no_charge_and_loses_no_spectrum(bench):
+    """Row 38: with spectra."""
     method = [
         ConstantCurrent(current_mA=CURRENT_MA, until_time_s=40),
         OpenCircuitVoltage(until_time_s=10),

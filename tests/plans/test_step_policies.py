@@ -42,6 +42,7 @@ def reason(engine):
 
 
 def test_a_retry_runs_what_is_left_and_no_charge_twice(cell_bench):
+    """Row 5: goes on by policy."""
     engine, pstat, backend = cell_bench
     Cut(backend, engine.clock, 200, 300)
     engine.RE(plan(pstat, retries=3, wait_s=60))
@@ -109,6 +110,7 @@ def test_the_rest_of_a_step_is_left_out_and_the_next_one_runs(cell_bench, policy
 
 
 def test_a_cell_that_cannot_be_switched_off_is_never_left_to_the_next_step(cell_bench):
+    """Row 18: whatever the policy."""
     engine, pstat, backend = cell_bench
     cut = Cut(backend, engine.clock, 200, 1e9)
     with pytest.raises(LinkError):
@@ -154,6 +156,7 @@ def test_a_limit_that_was_exceeded_while_the_link_was_down_ends_the_protocol(cel
 
 
 def test_a_short_that_is_seen_in_what_is_read_afterwards_ends_the_protocol(cell_bench):
+    """Row 13: seen when the link is back."""
     engine, pstat, backend = cell_bench
     backend.short_at_s = 230.0
     Cut(backend, engine.clock, 200, 300)
@@ -164,6 +167,7 @@ def test_a_short_that_is_seen_in_what_is_read_afterwards_ends_the_protocol(cell_
 
 
 def test_without_a_policy_a_failure_ends_the_run_as_before(cell_bench):
+    """Rows 4, 5: without a policy the run fails."""
     engine, pstat, backend = cell_bench
     fault = InstrumentFault("pstat", "broke", remedy="repair it")
     Cut(backend, engine.clock, 200, 250, fault)

@@ -304,6 +304,7 @@ def everything(bench):
 
 @pytest.mark.long
 def test_a_pause_at_any_message_repeats_nothing(bench):
+    """Row 38: with a chamber."""
     engine, seen = bench.engine, []
     engine.RE.msg_hook = seen.append
     engine.RE(everything(bench))

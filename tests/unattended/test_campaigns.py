@@ -222,6 +222,7 @@ def test_a_limit_is_a_failure(write, tmp_path):
 
 
 def test_a_device_that_is_not_known_to_be_off_ends_every_campaign(write, tmp_path):
+    """Row 18: no run follows."""
     path = write("sweep: {zip: {j: [0.1, 0.2]}, on_failure: go_on}")
     campaign = load_campaign(path, environ={})
     benches = Bench(tmp_path, campaign)
@@ -246,6 +247,7 @@ def test_a_device_that_is_not_known_to_be_off_ends_every_campaign(write, tmp_pat
 
 
 def test_a_shorted_cell_is_not_cycled_on(tmp_path):
+    """Row 13: the campaign stops."""
     text = FILE.replace("OWN", "sweep: {product: {j: [0.1, 0.2]}}").replace("$name", "LLZO-7")
     text = text.replace("MAX", "1").replace("STOP", "hard_short").replace(
         "preset: small_4p8}", 'preset: small_4p8, faults: ["short:cell:30:9000"]}'
@@ -360,6 +362,7 @@ def test_an_interrupted_campaign_says_how_to_go_on(write, tmp_path, capsys):
 
 
 def test_the_disk_must_hold_all_runs(tmp_path, capsys):
+    """Row 24: for all runs of a campaign."""
     many = ", ".join(["0.1"] * 900)
     text = FILE.replace("OWN", f"sweep: {{product: {{j: [{many}]}}}}").replace("$name", "A")
     text = text.replace("MAX", "9e9").replace("STOP", "").replace("time_s: 5", "time_s: 0.02")

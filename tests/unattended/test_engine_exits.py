@@ -92,6 +92,7 @@ def technique():
     ],
 )
 def test_signals(cell_bench, number, attended, state):
+    """Row 27: in virtual time."""
     engine, pstat, backend = cell_bench
     engine.RE.attended = attended
     at(engine, 100, lambda: wait_for_signal(engine, number))
@@ -125,6 +126,7 @@ def wait_for_signal(engine, number):
 
 
 def test_sigint_twice_aborts(cell_bench):
+    """Row 27: SIGINT twice."""
     engine, pstat, backend = cell_bench
     engine.RE.attended = True
     kicks = []
@@ -163,6 +165,7 @@ def test_a_failing_callback_fails_its_owner_and_switches_off(cell_bench):
 
 
 def test_a_subscriber_that_raises_is_detached_and_harms_nobody(cell_bench, caplog):
+    """Row 26: logged once."""
     engine, pstat, backend = cell_bench
     calls, others = [], []
 
@@ -182,6 +185,7 @@ def test_a_subscriber_that_raises_is_detached_and_harms_nobody(cell_bench, caplo
 
 
 def test_a_journal_that_fails_ends_the_run_with_the_cell_off(cell_bench):
+    """Rows 23, 26: the journal may stop a run."""
     engine, pstat, backend = cell_bench
 
     def full(name, doc):
@@ -197,6 +201,7 @@ def test_a_journal_that_fails_ends_the_run_with_the_cell_off(cell_bench):
 
 
 def test_an_output_that_does_not_go_off_is_tried_again_and_reported(cell_bench, caplog):
+    """Rows 17, 18: tried three times, and never called off."""
     engine, pstat, backend = cell_bench
     from devices.errors import InstrumentFault
 

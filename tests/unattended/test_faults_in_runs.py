@@ -46,6 +46,7 @@ class Done:
 
 
 def test_a_short_ends_the_run_and_stands_in_its_records(tmp_path):
+    """Row 13: hard, within a minute."""
     done = Done(tmp_path, experiment(), "short:cell:2500:inf:ohm=5")
     assert done.result.stop_reason == "hard_short"
     assert 2500 <= done.result.stopped_at_s <= 2500 + 60
@@ -63,6 +64,7 @@ def test_a_short_ends_the_run_and_stands_in_its_records(tmp_path):
 
 
 def test_frames_are_black_or_missing_and_the_cycling_goes_on(tmp_path):
+    """Rows 19, 21: the frames of a run."""
     faults = ("black:mri:700:1100", "abort:mri:1800:1801")
     done = Done(tmp_path, experiment(cycles=1), *faults)
     assert done.result.stop_reason == "completed"
@@ -81,6 +83,7 @@ def test_frames_are_black_or_missing_and_the_cycling_goes_on(tmp_path):
 
 
 def test_a_contact_that_is_lost_runs_into_the_limit(tmp_path):
+    """Row 14: the step ends at a limit of the instrument."""
     done = Done(tmp_path, experiment(images=False), "open:cell:600:inf")
     assert done.result.stop_reason == "limit"
     assert 600 <= done.result.stopped_at_s <= 600 + 60
@@ -88,12 +91,14 @@ def test_a_contact_that_is_lost_runs_into_the_limit(tmp_path):
 
 
 def test_a_meter_over_range_ends_the_step(tmp_path):
+    """Row 15: an overload ends the step."""
     done = Done(tmp_path, experiment(images=False), "overload:pstat:600:inf")
     assert done.result.stop_reason == "limit"
     assert 600 <= done.result.stopped_at_s <= 600 + 60
 
 
 def test_a_fault_of_a_wire_is_survived_in_virtual_time(tmp_path):
+    """Rows 6, 8: the records are as without."""
     sound = Done(tmp_path / "sound", experiment(images=False))
     faults = ("silence:pstat:1019:1020.5", "garble:pstat:2009:2010.5:match=TRAC:DATA")
     done = Done(tmp_path / "faulty", experiment(images=False), *faults)

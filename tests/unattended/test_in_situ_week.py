@@ -174,6 +174,7 @@ def test_a_second_run_gives_identical_documents(week, tmp_path):
 
 
 def test_no_document_carries_wall_time(week):
+    """Row 32: documents are stamped by one clock."""
     end_s = week.begin_s + 8 * DAY_S
 
     def walk(value, path):

@@ -126,6 +126,7 @@ def kill_many(data, times: int) -> tuple[int, int]:
 
 
 def test_a_hundred_kills_lose_nothing_acknowledged(tmp_path):
+    """Row 28: a hundred times, at drawn moments."""
     documents, frames = kill_many(tmp_path, 100)
     # the moments were spread over runs, not all at their first document
     assert documents > 1000
@@ -134,4 +135,5 @@ def test_a_hundred_kills_lose_nothing_acknowledged(tmp_path):
 
 @pytest.mark.soak
 def test_a_thousand_kills_lose_nothing_acknowledged(tmp_path):
+    """Row 28: a thousand times."""
     kill_many(tmp_path, 1000)

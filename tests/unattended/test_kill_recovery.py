@@ -61,6 +61,7 @@ def killed(tmp_path):
 
 
 def test_a_killed_run_is_closed_with_everything_in_it(killed):
+    """Row 28: recovery."""
     directory = DataDirectory(killed)
     before = read_journal(directory.journal("run")).documents
     assert is_marked_open(directory.frames("run", "mri"))
@@ -113,6 +114,7 @@ def test_a_live_run_is_left_alone(tmp_path):
 
 
 def test_damage_goes_to_the_quarantine_and_stays_there(killed):
+    """Row 40: recovery."""
     directory = DataDirectory(killed)
     path = directory.journal("run")
     lines = path.read_bytes().splitlines(keepends=True)
@@ -130,6 +132,7 @@ def test_damage_goes_to_the_quarantine_and_stays_there(killed):
 
 
 def test_the_journal_cut_at_every_byte_of_its_end_is_closed(tmp_path):
+    """Row 40: recovery, cut at every byte."""
     uid = sample_run.record_run(tmp_path / "whole", pages=2, frames=0)
     whole = DataDirectory(tmp_path / "whole").journal(uid).read_bytes()
     lines = whole.splitlines(keepends=True)
@@ -148,7 +151,10 @@ def test_the_journal_cut_at_every_byte_of_its_end_is_closed(tmp_path):
 
 
 def test_cut_off_anywhere_it_ends_the_same(killed, tmp_path_factory):
-    """A recovery that dies before any of its replacements is completed by the next one."""
+    """Row 28: recovery that is killed itself.
+
+    A recovery that dies before any of its replacements is completed by the next one.
+    """
     path = DataDirectory(killed).journal("run")
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:3], b"#" + lines[3], *lines[4:], b"torn"]))

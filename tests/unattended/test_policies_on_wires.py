@@ -62,6 +62,7 @@ STARTS = {"sim-mri": ":INIT", "sim-eis": "TECH:STAR"}
     ],
 )
 def test_no_charge_is_lost_or_passed_twice(tmp_path, bench_name, fault):
+    """Rows 5, 6, 7, 8: every fault of a wire within a step that has a policy."""
     one = experiment(bench_name)
     fault = fault.format(start=STARTS[bench_name])
     recipe = one.sample.simulate_as.model_dump(exclude_none=True)

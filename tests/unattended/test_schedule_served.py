@@ -92,6 +92,7 @@ def test_one_job_after_the_other_and_what_became_of_them_is_told(store):
 
 
 def test_a_runner_that_dies_leaves_a_job_that_asks(store):
+    """Row 28: its job waits for a person."""
     job = ask(store)
     supervisor = serving(store, "dies")
     found = ticked_until(supervisor, store, job, State.INTERRUPTED)
@@ -117,7 +118,7 @@ def test_a_runner_outlives_its_scheduler_and_the_next_one_knows_it(store):
 
 
 def test_after_a_reboot_nothing_that_ran_is_run_again(store, monkeypatch):
-    """Row 30."""
+    """Row 30: another boot id."""
     job = ask(store)
     store.claim(runner="before", boot_id="former boot")
     found = ticked_until(serving(store, "works"), store, job, State.INTERRUPTED)
@@ -131,6 +132,7 @@ def test_a_runner_that_cannot_be_started_fails_its_job(store):
 
 
 def test_there_is_one_scheduler(tmp_path):
+    """Row 34: two schedulers."""
     with (
         only_scheduler(tmp_path),
         pytest.raises(BusyError, match="for the bench scheduler"),
@@ -179,7 +181,7 @@ def test_queued_served_and_run(tmp_path, file, capsys):
 
 
 def test_files_that_changed_meanwhile_are_asked_about(tmp_path, file, capsys):
-    """Row 41."""
+    """Row 41: the experiment's file."""
     data = tmp_path / "data"
     _, job = asked(capsys, "schedule", "add", file, "--data", data, "--key", "k")
     text = file.read_text(encoding="utf-8")
@@ -207,6 +209,7 @@ def test_files_that_changed_meanwhile_are_asked_about(tmp_path, file, capsys):
     ],
 )
 def test_what_cannot_be_queued_is_refused(tmp_path, file, capsys, words, said):
+    """Row 33: by the command."""
     code = main(["schedule", "add", str(file), *words, "--data", str(tmp_path / "data")])
     assert code == 2
     assert said in capsys.readouterr().err

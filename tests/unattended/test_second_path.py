@@ -79,6 +79,7 @@ def test_an_output_that_stays_on_is_cut_off_and_the_run_fails(bench):
 
 
 def test_neither_way_works_and_it_is_said(bench):
+    """Row 18: the relay is stuck as well."""
     bench.inject("ignored_off:pstat:0:1e9")
     with pytest.raises(DeviceError):
         bench.RE(interrupted(bench, stuck=True))
@@ -88,7 +89,10 @@ def test_neither_way_works_and_it_is_said(bench):
 
 
 def test_switching_off_without_an_engine_uses_the_relay_where_the_potentiostat_is_gone(tmp_path):
-    """What the watchdog and `operando off` do; the addresses are as on hardware."""
+    """Rows 4, 18: without an engine.
+
+    What the watchdog and `operando off` do; the addresses are as on hardware.
+    """
     world = World(FaultySample(LinearCell()), now=time.monotonic)
     world.sample.apply_current(time.monotonic(), 1.0)
     with serve({"relay": SimulatedKeithley2750(world, 101)}, life_s=60.0) as served:

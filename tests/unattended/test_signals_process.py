@@ -114,6 +114,7 @@ def ended(tmp_path_factory):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_without_a_terminal_a_signal_aborts_in_order(ended, number):
+    """Row 27: unattended."""
     run = ended[number]
     assert run.process.returncode == 130, run.stderr
     check_left_in_order(run.data, exit_status="abort", reason=f"stopped by {number.name}")
@@ -182,6 +183,7 @@ def terminals(tmp_path_factory):
 
 
 def test_ctrl_c_rests_and_r_goes_on_to_the_end(short_run):
+    """Row 27: attended."""
     run = short_run
     run.interrupt()
     paused = live(run.data)
@@ -234,7 +236,10 @@ def test_ctrl_c_and_stop_here_counts_as_a_success(terminals):
 
 
 def test_ctrl_c_twice_in_a_row_aborts(terminals):
-    """However near to each other: while it pauses, when it has paused, when it asks."""
+    """Row 27: twice.
+
+    However near to each other: while it pauses, when it has paused, when it asks.
+    """
     run = terminals["twice"]
     wait_until(lambda: energised(run.data), what="energised")
     run.child.sendcontrol("c")
@@ -249,6 +254,7 @@ def test_ctrl_c_twice_in_a_row_aborts(terminals):
 
 
 def test_a_terminal_that_hangs_up_ends_the_run(terminals):
+    """Row 27: SIGHUP of a terminal."""
     run = terminals["hang-up"]
     wait_until(lambda: energised(run.data), what="energised")
     run.child.close(force=False)  # closes the terminal: the kernel sends SIGHUP

@@ -146,7 +146,7 @@ def gone(pid: int) -> bool:
 
 
 def test_a_killed_engine_is_followed_by_a_cell_that_is_off(laboratory, engines):
-    """Row 28."""
+    """Row 28: SIGKILL."""
     engine = engines()
     engine.process.kill()
     assert laboratory.off_within(PROMPT_S) < PROMPT_S
@@ -157,7 +157,7 @@ def test_a_killed_engine_is_followed_by_a_cell_that_is_off(laboratory, engines):
 
 
 def test_a_stopped_engine_is_switched_off_and_finds_out_when_it_goes_on(laboratory, engines):
-    """Row 29."""
+    """Row 29: SIGSTOP."""
     engine = engines()
     engine.process.send_signal(signal.SIGSTOP)
     took_s = laboratory.off_within(10.0)
@@ -170,7 +170,7 @@ def test_a_stopped_engine_is_switched_off_and_finds_out_when_it_goes_on(laborato
 
 
 def test_a_loop_that_hangs_is_switched_off(laboratory, engines):
-    """Row 10."""
+    """Rows 10, 29: a driver that never comes back, in the engine's loop."""
     engines("hang")
     assert laboratory.off_within(10.0) < 1.5 + 1.0
     assert "no heartbeat" in laboratory.lines()[-1]["reason"]
@@ -180,7 +180,10 @@ def test_a_loop_that_hangs_is_switched_off(laboratory, engines):
 def test_an_instrument_with_one_connection_is_freed_from_a_hung_engine(
     tmp_path, engines, dead_socket
 ):
-    """By the port for that where it has one, else by ending the engine, which hangs anyway."""
+    """Row 10: with the only connection in its hands.
+
+    By the port for that where it has one, else by ending the engine, which hangs anyway.
+    """
     for laboratory in laboratory_of(tmp_path, exclusive=True, dead_socket=dead_socket):
         engine = engines("hang", laboratory)
         assert laboratory.off_within(10.0) < 1.5 + PROMPT_S
@@ -194,7 +197,7 @@ def test_an_instrument_with_one_connection_is_freed_from_a_hung_engine(
     [signal.SIGKILL, signal.SIGSTOP, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)],
 )
 def test_an_engine_that_loses_its_watchdog_goes_safe(laboratory, engines, number):
-    """Row 31."""
+    """Row 31: it dies, or hangs."""
     engine = engines()
     os.kill(engine.watchdog, number)
     assert laboratory.off_within(10.0) < 1.5 + 1.0
@@ -209,7 +212,10 @@ def test_an_engine_that_loses_its_watchdog_goes_safe(laboratory, engines, number
     [(signal.SIGKILL, 10.0, PROMPT_S), (signal.SIGSTOP, 1.5, 2.5), (signal.SIGSTOP, 10.0, 11.0)],
 )
 def test_twenty_times_each(laboratory, engines, number, timeout_s, allowed_s):
-    """The figures to reach; printed with ``-s``."""
+    """Rows 28, 29: twenty times each.
+
+    The figures to reach; printed with ``-s``.
+    """
     took = []
     for _ in range(20):
         engine = engines(heartbeat_timeout_s=timeout_s)
@@ -249,7 +255,7 @@ def test_nothing_is_energised_without_a_watchdog(laboratory, monkeypatch):
 
 
 def test_two_controllers_of_one_instrument(laboratory):
-    """Row 34: the second is refused and told by whom."""
+    """Row 34: two controllers; told by whom."""
     profile = laboratory.profile()
     with (
         open_bench(profile, data=laboratory.folder / "data"),

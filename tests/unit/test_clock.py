@@ -26,6 +26,7 @@ def loop():
 
 
 def test_setting_the_hosts_clock_changes_no_duration(loop):
+    """Row 32: set back by an hour."""
     wall, steady = [1_000_000.0], [50.0]
     clock = SystemClock(loop, wall=lambda: wall[0], steady=lambda: steady[0])
     before = clock.time()

@@ -284,6 +284,7 @@ CASES = [
 
 
 def test_every_mistake_of_a_file_is_said_at_once(write):
+    """Row 1: an experiment."""
     text = EXAMPLE.read_text(encoding="utf-8")
     for old, new in [
         ("area_cm2: 0.1257", "area_cm2: -1"),

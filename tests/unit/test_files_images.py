@@ -162,6 +162,7 @@ def test_what_is_no_image_file_is_refused(tmp_path):
 
 
 def test_an_image_that_claims_too_much_is_refused_before_memory_is_taken(tmp_path):
+    """Row 22: files of others."""
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file.create_dataset("huge", shape=(10**6, 10**5), dtype="f4", chunks=(100, 100))

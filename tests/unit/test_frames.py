@@ -103,6 +103,7 @@ def test_the_documents_of_a_frame(sink, tmp_path):
     ],
 )
 def test_frames_of_another_shape_or_type_are_refused(sink, tmp_path, bad):
+    """Row 22: by the file of frames."""
     sink.write("mri", sample_run.image(0), SCALARS)
     with pytest.raises(RecordError, match="frames mri: got a frame of"):
         sink.write("mri", bad, SCALARS)
@@ -111,6 +112,7 @@ def test_frames_of_another_shape_or_type_are_refused(sink, tmp_path, bad):
 
 @pytest.mark.parametrize("shape", [(0, 9), (), (2**20, 2**20), (10**12, 10**12), (-1, 4)])
 def test_absurd_frames_are_refused_before_they_exist(tmp_path, shape):
+    """Row 22: when they are declared."""
     frames = Hdf5Frames(DataDirectory(tmp_path))
     with pytest.raises(RecordError, match="check the matrix"):
         frames.open("mri", "mri_image", shape, "<f4")
@@ -147,6 +149,7 @@ def test_no_frame_without_a_run(tmp_path):
 
 
 def test_a_full_disk_is_noticed_before_hdf5_does(tmp_path):
+    """Row 23: frames."""
     left = [RESERVE_BYTES * 2, RESERVE_BYTES]
     frames = Hdf5Frames(DataDirectory(tmp_path), free=lambda path: left.pop(0))
     frames.open("mri", "mri_image", sample_run.SHAPE, "<f4")
@@ -174,6 +177,7 @@ def fails_in_the_middle(tmp_path) -> None:
 
 
 def test_after_a_failed_write_the_frames_before_it_stay(tmp_path):
+    """Row 23: frames, by a limit of the kernel."""
     # in a child: HDF5 keeps a file that failed for the rest of its process
     child = multiprocessing.get_context("fork").Process(target=_alone, args=(tmp_path,))
     child.start()
@@ -196,6 +200,7 @@ def test_scalars_must_stay_the_same(sink):
 
 @pytest.mark.parametrize("stream", ["../x", "a.b", "", "1x", "a b"])
 def test_streams_that_are_no_file_names_are_refused(tmp_path, stream):
+    """Row 35: names of streams."""
     with pytest.raises(RecordError, match="as a stream's name"):
         Hdf5Frames(DataDirectory(tmp_path)).open(stream, "k", (2, 2), "<f4")
 

@@ -81,6 +81,7 @@ def test_a_run_has_one_journal(tmp_path):
 
 @pytest.mark.parametrize("uid", ["", "../x", "a/b", "a.b", "x\0", "ü", "a" * 101, "-rf"])
 def test_uids_that_are_no_file_names_are_refused(tmp_path, uid):
+    """Row 35: uids."""
     with pytest.raises(RecordError, match="as a run's uid"):
         Journal.create(tmp_path, uid)
 
@@ -100,6 +101,7 @@ def test_a_closed_journal_takes_nothing(tmp_path):
 
 
 def test_a_full_disk_ends_the_run_once_and_keeps_its_end(tmp_path):
+    """Row 23: the journal, on a disk of numbers."""
     disk = Disk(tmp_path, 2**20)
     journal = Journal.create(tmp_path, "run", write=disk.write, ballast_bytes=2**19)
     journal.append("start", sample_run.start("run"))
@@ -128,6 +130,7 @@ def test_a_full_disk_ends_the_run_once_and_keeps_its_end(tmp_path):
 
 
 def test_when_the_ballast_is_spent_the_journal_stays_readable(tmp_path):
+    """Row 23: with the ballast spent."""
     disk = Disk(tmp_path, 2**18)
     journal = Journal.create(tmp_path, "run", write=disk.write, ballast_bytes=2**16)
     journal.append("start", sample_run.start("run"))
@@ -145,6 +148,7 @@ def test_when_the_ballast_is_spent_the_journal_stays_readable(tmp_path):
 
 
 def test_a_disk_too_full_for_the_ballast_begins_no_run(tmp_path):
+    """Row 24: for the ballast."""
     with pytest.raises(RecordError, match=r"cannot be begun.*\(free space"):
         Journal.create(tmp_path, "run", ballast_bytes=2**62)
 

@@ -26,6 +26,7 @@ LINES = [encode_line(seq, name, doc) for seq, (name, doc) in enumerate(DOCUMENTS
 
 
 def test_a_journal_cut_at_every_byte_of_its_last_two_lines(tmp_path):
+    """Row 40: cut at every byte."""
     path = tmp_path / "run.jsonl"
     whole = b"".join(LINES)
     last, before = len(whole) - len(LINES[-1]), len(whole) - len(LINES[-1]) - len(LINES[-2])
@@ -44,6 +45,7 @@ def test_a_journal_cut_at_every_byte_of_its_last_two_lines(tmp_path):
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_damage_in_the_middle_costs_the_lines_it_hit(tmp_path_factory, data):
+    """Row 40: damaged anywhere."""
     path = tmp_path_factory.mktemp("d") / "run.jsonl"
     raw = bytearray(b"".join(LINES))
     begin = data.draw(st.integers(0, len(raw) - 1))
@@ -65,6 +67,7 @@ def test_damage_in_the_middle_costs_the_lines_it_hit(tmp_path_factory, data):
 
 
 def test_a_bad_line_is_named_and_kept(tmp_path):
+    """Row 40: reported."""
     path = tmp_path / "run.jsonl"
     damaged = LINES[2].replace(b"pstat_cycle", b"pstat_cycel", 1)
     path.write_bytes(b"".join([*LINES[:2], damaged, *LINES[3:]]))

@@ -22,6 +22,7 @@ def _own_folders(tmp_path, monkeypatch):
 
 
 def test_the_second_is_refused_and_told_by_whom():
+    """Row 34: one lock for each instrument."""
     with controlling([TTL, SMU], bench="one"):
         with (
             pytest.raises(BusyError, match=f"two: {SMU} is controlled by process {os.getpid()}"),
@@ -76,6 +77,7 @@ def test_an_owner_that_did_not_say_who_it_is():
 
 
 def test_the_mark_outlives_and_an_unreadable_one_counts(tmp_path):
+    """Rows 18, 30: UNSAFE outlives processes and reboots."""
     latch = Latch("b")
     assert latch.read() is None
     latch.set({"pstat": "no answer"}, "the engine died")

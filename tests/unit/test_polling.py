@@ -58,12 +58,14 @@ def test_a_mark_that_is_a_rounding_away_is_not_polled_for_ever(looked):
 
 
 def test_a_lost_reply_is_asked_for_again_and_shifts_nothing(looked):
+    """Rows 8, 9: the schedule stays absolute."""
     looked.failing = {1, 2}
     assert looked.run(30.0, 90.0) == pytest.approx([30, 31, 32, 60, 90], abs=1e-5)
     assert looked.errors == []
 
 
 def test_three_lost_replies_in_a_row_fail_the_owner(looked):
+    """Row 6: three in a row are a fault."""
     looked.failing = {1, 2, 3}
     looked.run(30.0, 90.0)
     assert [type(error) for error in looked.errors] == [LinkError]

@@ -143,6 +143,7 @@ CASES = [
 
 @pytest.mark.parametrize(("old", "new", "says"), CASES, ids=lambda value: str(value)[:30])
 def test_a_mistake_is_said_with_its_place(load, tmp_path, old, new, says):
+    """Row 1: a bench profile."""
     with pytest.raises(ProfileError) as caught:
         load(old, new)
     lines = str(caught.value).splitlines()
@@ -159,6 +160,7 @@ def test_a_bad_limit_is_one_mistake_not_two(load, value):
 
 
 def test_several_mistakes_are_said_at_once(load):
+    """Row 1: several of a profile."""
     with pytest.raises(ProfileError) as caught:
         load(
             "max_voltage_v: 5, max_current_ma: 10}}\n",

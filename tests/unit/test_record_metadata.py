@@ -35,6 +35,7 @@ from tests import sample_run
     ],
 )
 def test_what_stores_would_lose_is_refused(md, expected):
+    """Rows 1, 35: metadata that some store would not keep."""
     (found,) = problems(md)
     assert expected in found
 
@@ -68,6 +69,7 @@ def test_ordinary_metadata_passes_and_becomes_json():
 
 
 def test_a_refused_start_leaves_no_trace(tmp_path):
+    """Row 1: no file, no run."""
     recorder = Recorder(tmp_path)
     with pytest.raises(RecordError, match=r"start document: sample\.x: got nan"):
         recorder("start", sample_run.start("run", sample={"x": math.nan}))

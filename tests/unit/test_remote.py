@@ -97,6 +97,7 @@ def test_a_long_path_has_its_socket_elsewhere(tmp_path):
     ],
 )
 def test_what_is_no_message_is_refused_and_does_nothing(served, line):
+    """Row 35: in requests to a run."""
     journal, _, asked = served
     pointer = read_pointer(journal.parents[1] / "control" / f"{UID}.json")
     with socket.socket(socket.AF_UNIX) as caller:
@@ -209,6 +210,7 @@ def test_no_bytes_break_the_reader(raw):
 
 @given(text=st.text(max_size=200))
 def test_nothing_that_a_terminal_acts_on_passes(text):
+    """Row 35: on terminals."""
     message = decode_message(encode(Message("note", {"text": text})))
     assert message.arguments["text"] == printable(text)
     assert message.arguments["text"].isprintable()

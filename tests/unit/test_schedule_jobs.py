@@ -49,6 +49,7 @@ def claim(store):
 
 
 def test_one_key_is_one_job_and_survives(store, clock):
+    """Row 34: submitted twice."""
     job, new = store.add(asked(hashes={"experiment": "1"}, md={"operator": "ä"}, by="me"))
     assert new
     again, new = store.add(asked(hashes={"experiment": "1"}, priority=7))
@@ -95,6 +96,7 @@ def test_dependencies(store):
 
 
 def test_an_interrupted_job_is_never_run_again_by_itself(store, clock):
+    """Rows 28, 30: never run again by itself."""
     job = add(store)
     claim(store)
     store.began_run(job.id, "uid1")
@@ -120,6 +122,7 @@ def test_an_interrupted_job_is_never_run_again_by_itself(store, clock):
     ],
 )  # fmt: skip
 def test_a_start_that_was_missed(store, clock, missed, late_s, state):
+    """Row 33: the policy of a start that was missed."""
     job = add(store, start="said", not_before_s=clock.now_s, missed=missed)
     clock.now_s += late_s
     claimed = claim(store)
@@ -154,7 +157,7 @@ def test_a_file_that_is_no_queue_is_named(tmp_path):
 
 
 def test_asked_twenty_times_at_once_it_is_one_job(tmp_path):
-    """Row 34, with processes."""
+    """Row 34: submitted by twenty processes at once."""
     code = (
         "import sys; from pathlib import Path\n"
         "from orchestrator.schedule.jobs import JobStore, Request\n"
@@ -252,6 +255,7 @@ TestQueue.settings = settings(max_examples=15, stateful_step_count=25, deadline=
 
 @given(st.text(max_size=50))
 def test_no_text_finds_what_is_not_meant(text):
+    """Row 35: names of jobs."""
     import tempfile
     from pathlib import Path
 

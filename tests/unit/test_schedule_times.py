@@ -36,12 +36,14 @@ def test_with_an_offset():
     ],
 )
 def test_what_is_not_one_moment_is_refused(text, zone, said):
+    """Rows 32, 33: without zone, twice, never."""
     with pytest.raises(ScheduleError, match=said):
         start_time(text, zone)
 
 
 @given(st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1)))  # noqa: DTZ001 - zone is drawn
 def test_a_local_time_is_the_moment_at_which_a_clock_there_shows_it(local):
+    """Row 32: DST."""
     try:
         start = start_time(local.isoformat(), "Europe/Zurich")
     except ScheduleError:

@@ -130,6 +130,7 @@ def test_what_the_microscope_refuses_is_said_before_anything_begins(bench):
 
 
 def test_a_black_frame_is_flagged(bench):
+    """Row 19: by the microscope's device."""
     bench.laboratory.inject({"kind": "black", "device": "sem", "start_s": 0, "end_s": 500})
     documents = recorded(bench)
     bench.RE(series(bench.sem, SMALL, frames=2))
@@ -137,6 +138,8 @@ def test_a_black_frame_is_flagged(bench):
 
 
 def test_a_scan_that_fails_is_an_error_with_the_microscopes_words(bench):
+    """Row 19: the vacuum is lost."""
+
     def vacuum_lost(_index):
         bench.clock.call_later(
             0.01, lambda: bench.laboratory.instruments["sem"].fail("the vacuum is lost"),

@@ -249,6 +249,8 @@ def test_other_plans_have_their_readings_in_columns(tmp_path):
 
 
 def test_a_view_that_fails_harms_only_itself(tmp_path, caplog):
+    """Row 26: a live view."""
+
     class Terminal(io.StringIO):
         def write(self, text):
             raise OSError("the terminal is gone")

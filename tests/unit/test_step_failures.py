@@ -128,6 +128,7 @@ def test_without_surviving_a_failure_ends_the_run_as_before(cell_bench):
 
 
 def test_an_output_that_stays_on_is_never_survived(cell_bench):
+    """Row 17: whatever the policy."""
     engine, pstat, backend = cell_bench
     real = backend.poll
 

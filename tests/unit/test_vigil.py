@@ -14,7 +14,10 @@ TRANSACTION_S, STALL_S, BEAT_S = 1.5, 5.0, 0.5
 
 
 def test_no_false_trip_in_a_million_polls():
-    """Each poll holds the loop for up to a transaction, now and then behind a stalled disk."""
+    """Rows 6, 7, 8, 9: the watchdog does not act.
+
+    Each poll holds the loop for up to a transaction, now and then behind a stalled disk.
+    """
     random = np.random.default_rng(0)
     polls = 1_000_000
     held_s = random.uniform(0.0, TRANSACTION_S, polls)
@@ -36,6 +39,7 @@ def test_no_false_trip_in_a_million_polls():
     looks_s=st.lists(st.floats(0.001, 2 * TICK_S), min_size=1, max_size=50),
 )
 def test_silence_is_noticed_within_a_tick_or_two(timeout_s, looks_s):
+    """Rows 10, 29: when the watchdog acts."""
     vigil, now_s, k = Vigil(timeout_s, TICK_S, 0.0), 0.0, 0
     while not vigil.expired(now_s):
         now_s += looks_s[k % len(looks_s)]
@@ -45,7 +49,10 @@ def test_silence_is_noticed_within_a_tick_or_two(timeout_s, looks_s):
 
 @given(st.floats(20.0, 1e6))
 def test_a_machine_that_stood_still_is_not_silence(stood_s):
-    """Suspended, or starved: the watchdog was asleep as well, and hears the beats afterwards."""
+    """Row 32: suspended.
+
+    Suspended, or starved: the watchdog was asleep as well, and hears the beats afterwards.
+    """
     vigil = Vigil(10.0, TICK_S, 0.0)
     assert not vigil.expired(stood_s)
     vigil.heard(stood_s)

@@ -152,6 +152,7 @@ def test_frames_read_late_or_twice_are_the_same(bench):
 
 
 def test_busy_aborted_and_failed_are_told(bench):
+    """Row 21: by the driver."""
     bench.console.configure(SHORT)
     bench.console.arm()
     with pytest.raises(NotReachedError, match="experiment 1 is waiting_trigger, expected idle"):
@@ -216,6 +217,7 @@ def changed_header(**changes):
     ],
 )
 def test_a_header_that_promises_anything_else_is_refused_before_the_image_is_read(bench, changes):
+    """Row 22: by what the console promises."""
     bench.console.configure(SHORT)
     bench.take()
     bench.wire.spoil["ACQ:IMAG:HEAD?"] = changed_header(**changes)
@@ -235,6 +237,7 @@ def test_a_header_that_promises_anything_else_is_refused_before_the_image_is_rea
     ],
 )
 def test_a_spoilt_image_is_a_link_error_and_the_next_one_is_good(bench, change):
+    """Row 21: a transfer that is truncated."""
     bench.console.configure(SHORT)
     bench.take()
     bench.wire.spoil["ACQ:IMAG?"] = change
@@ -247,6 +250,7 @@ def test_a_spoilt_image_is_a_link_error_and_the_next_one_is_good(bench, change):
 
 @pytest.mark.parametrize("reply", [b"{", b"[]", b"?", b"NaN", b'{"state":"idle","state":1'])
 def test_a_garbled_status_is_asked_for_again(bench, reply):
+    """Row 6: of the console."""
     bench.wire.spoil["ACQ:STAT?"] = lambda good: reply
     assert bench.console.status().state is ConsoleState.IDLE
     assert bench.link.counters.garbled == 1

@@ -138,6 +138,7 @@ def test_frames_of_any_method_are_numbered_together_and_know_only_their_number()
 @pytest.mark.parametrize("kind", ["silence", "late", "garble", "truncate", "close", "reset"])
 @pytest.mark.parametrize("wire", [Laboratory.in_process, Laboratory.over_tcp])
 def test_a_scan_goes_on_while_the_wire_fails(wire, kind):
+    """Row 21: and is found again."""
     laboratory = Laboratory(Fault(kind, start_s=3610.0, end_s=3620.0))
     with wire(laboratory) as links:
         console, trigger = BridgeMriConsole(links[0]), TtlTrigger(links[1])

@@ -164,6 +164,7 @@ def test_too_much_current_at_a_forced_voltage_ends_the_program():
 
 
 def test_a_cell_that_becomes_an_insulator_is_clamped_and_then_switched_off():
+    """Row 14: by the instrument alone."""
     bench = Bench(LinearCell(0.0, 1000.0, stiffness_v_per_mah=500.0))
     page = bench.run(CHARGE).after(1800.0).poll()
     assert page.reason == "limit"
@@ -230,6 +231,7 @@ def test_capabilities_and_identity(bench):
 
 
 def test_another_instrument_is_refused():
+    """Row 3: another instrument of the same maker."""
     with pytest.raises(IdentityError, match="expected a Keithley 2450"):
         Bench(identity="ACME,T1000,SIM-1,1")
 
@@ -243,6 +245,7 @@ def test_nothing_is_energised_by_loading(bench):
 
 
 def test_one_write_energises_and_it_is_never_repeated(bench):
+    """Row 8: the start of a program."""
     bench.backend.load(CHARGE)
     bench.tap.messages.clear()
     bench.backend.start()
@@ -253,6 +256,7 @@ def test_one_write_energises_and_it_is_never_repeated(bench):
 
 
 def test_a_start_whose_reply_is_lost_is_not_repeated(bench):
+    """Row 8: a start that may have acted."""
     bench.backend.load(CHARGE)
     bench.tap.messages.clear()
     bench.tap.reply = lambda message, reply: None if message == b":TRIG:STAT?" else reply
@@ -358,6 +362,7 @@ def test_stop_is_one_message_so_that_a_lost_link_leaves_the_cell_off(bench):
 
 
 def test_an_ignored_off_is_a_fault(bench):
+    """Row 17: a source-measure unit."""
     bench.run(CHARGE)
     bench.tap.change = lambda message: message.replace(b":OUTP OFF", b"")
     with pytest.raises(InstrumentFault, match="reads back as on after OUTPUT OFF"):
@@ -421,6 +426,7 @@ def test_a_foreign_trigger_model_is_not_taken_for_ours(bench):
 
 
 def test_a_restarted_instrument_is_a_fault(bench):
+    """Row 5: one that was started anew meanwhile."""
     bench.run(CHARGE).after(95.0).poll()
     bench.smu.answer(b"*RST;:OUTP:SMOD HIMP")
     with pytest.raises((InstrumentFault, LinkError)):
@@ -428,6 +434,7 @@ def test_a_restarted_instrument_is_a_fault(bench):
 
 
 def test_limits_are_read_back_after_a_reconnect(bench):
+    """Row 5: its limits."""
     bench.run(CHARGE)
     bench.link.distrust("cable pulled")
     bench.tap.messages.clear()
@@ -450,6 +457,7 @@ def test_a_poll_is_at_most_two_queries(bench):
 
 
 def test_a_truncated_transfer_is_tried_again(bench):
+    """Row 7: of a block of records."""
     bench.run(CHARGE)
     damaged = []
 
@@ -467,6 +475,7 @@ def test_a_truncated_transfer_is_tried_again(bench):
 
 @pytest.mark.parametrize("kind", ["silence", "late", "garble", "truncate", "close", "reset"])
 def test_no_record_is_lost_or_read_twice_through_a_bad_wire(kind):
+    """Row 7: of all records of a program."""
     bench = Bench(noise_factor=1.0)
     faulty = FaultyInstrument(
         bench.smu, lambda: bench.now_s, [Fault(kind, start_s=300.0, end_s=600.0, delay_s=5.0)]

@@ -186,6 +186,7 @@ def free_port() -> int:
 
 
 def test_row_2_refused_port_opens_in_plain_and_fails_at_once_in_the_link():
+    """Row 3: nobody listens."""
     resource = f"TCPIP0::127.0.0.1::{free_port()}::SOCKET"
     with plain(resource) as adapter, pytest.raises(OSError, match=r"refused|Broken pipe"):
         Source(adapter).ask("A?")
@@ -197,6 +198,7 @@ def test_row_2_refused_port_opens_in_plain_and_fails_at_once_in_the_link():
 
 
 def test_row_2_another_instrument_is_accepted_in_plain_and_refused_by_the_link():
+    """Row 3: somebody else answers."""
     with served(echo) as server:
         with plain(server.resource) as adapter:
             adapter.write("A?")
@@ -283,6 +285,7 @@ def late(stream: socket.socket, line: bytes) -> None:
 
 
 def test_row_5_late_reply_answers_the_next_question_in_plain_and_never_over_the_link():
+    """Rows 7, 9: a late reply is nobody's."""
     with served(late) as server:
         with plain(server.resource, timeout_s=0.25) as adapter:
             source = Source(adapter)
@@ -312,6 +315,7 @@ def test_row_5_an_unmodified_driver_is_also_safe_from_late_replies():
 
 
 def test_row_6_garbled_number_is_a_str_in_plain_and_an_error_over_the_link():
+    """Row 6: never a value."""
     answers = {b"VOLT?": b"1.2?4E-3", b"CURR?": b"1.0,2.0", b"FUNC?": b"VOXT"}
 
     def script(stream: socket.socket, line: bytes) -> None:
@@ -333,6 +337,7 @@ def test_row_6_garbled_number_is_a_str_in_plain_and_an_error_over_the_link():
 
 
 def test_row_6_one_garbled_reply_is_discarded_and_asked_again():
+    """Row 6: discarded, counted, asked again."""
     replies = iter([b"\xff.2E-3", b"1.25E-3"])
     with (
         served(lambda stream, line: reply(stream, next(replies))) as server,
@@ -343,6 +348,7 @@ def test_row_6_one_garbled_reply_is_discarded_and_asked_again():
 
 
 def test_row_6_markers_for_no_number_are_numbers_in_plain_and_nan_over_the_link():
+    """Row 15: recorded as NaN."""
     values = b"9.910000E+37,+9.9E37,-9.9e37,1"
     with served(lambda stream, line: reply(stream, values)) as server:
         with plain(server.resource) as adapter:

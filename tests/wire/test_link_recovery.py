@@ -83,6 +83,7 @@ def test_identity_says_that_the_instrument_is_simulated(link):
     "kind", ["silence", "late", "garble", "truncate", "close", "reset", "busy"]
 )
 def test_no_fault_ever_gives_a_number_and_the_link_heals_after_it(bench, link, kind):
+    """Rows 6, 7: every fault of a wire."""
     bench.fault(kind, match="VOLT")
     for _ in range(3):
         with pytest.raises(LinkError, match=r"^smu: "):
@@ -102,6 +103,7 @@ def test_refused_reconnect_is_a_link_error_until_the_fault_is_over(bench, link):
 
 
 def test_a_query_is_repeated_once_and_a_command_never(bench, link):
+    """Row 8: what reads and what does not."""
     bench.fault("close", match="VOLT|OUTP")
     bench.source.received.clear()
     with pytest.raises(LinkError):
@@ -124,6 +126,7 @@ def test_what_changes_the_instrument_is_not_repeated_though_it_asks(bench, link,
 
 
 def test_write_once_is_sent_once_and_says_when_it_may_have_acted(bench, link):
+    """Row 8: what energises."""
     bench.fault("close", match="OPC")
     with pytest.raises(LinkError, match=r"'OUTP ON' was sent at most once and may have acted"):
         link.write_once("OUTP ON")
@@ -137,6 +140,7 @@ def test_write_once_is_sent_once_and_says_when_it_may_have_acted(bench, link):
 
 
 def test_half_a_transaction_is_never_continued_on_a_new_connection(bench, link):
+    """Row 7: half a sequence is none."""
     bench.fault("reset", match="VOLT")
     sent = len(bench.source.received)
     with link.transaction():
@@ -152,6 +156,7 @@ def test_half_a_transaction_is_never_continued_on_a_new_connection(bench, link):
 
 
 def test_state_is_read_back_before_anything_else_after_a_reconnect(bench, link):
+    """Row 5: the state of the instrument."""
     seen = []
     link.on_reconnect(lambda: seen.append((link.ask("OUTP?"), link.adapter.connection is not None)))
     bench.fault("reset", 0.0, 1.0, match="VOLT")
@@ -193,6 +198,7 @@ def test_a_callback_that_cannot_read_back_leaves_the_link_unverified(bench, link
 
 
 def test_another_instrument_after_a_reconnect_is_refused(bench, link):
+    """Row 5: its identity."""
     bench.source.serial = "SIM-2"
     link.distrust("a cable was touched")
     with pytest.raises(IdentityError, match=r"smu: got identity .*SIM-2.* after a reconnect"):
@@ -251,6 +257,7 @@ def test_reading_without_a_connection_is_an_error_not_an_old_reply(link):
 
 
 def test_an_unread_reply_never_answers_the_next_question(link):
+    """Row 7: a reply that nobody read."""
     link.write("VOLT?")
     assert link.ask("OUTP?") == "0"
     assert link.counters.reconnects == 1
@@ -438,6 +445,7 @@ def replies_under(faults, address, bench, grace=0) -> None:
 
 @given(FAULTS)
 def test_no_sequence_of_faults_gives_a_wrong_number_or_a_command_twice(faults):
+    """Rows 7, 8: any sequence of faults, in process."""
     bench = Bench(Echo())
     replies_under(faults, {"resource": "sim://smu", "visa_library": bench.library}, bench)
 
@@ -446,6 +454,7 @@ def test_no_sequence_of_faults_gives_a_wrong_number_or_a_command_twice(faults):
 @settings(max_examples=10, deadline=None)
 @given(FAULTS)
 def test_no_sequence_of_faults_gives_a_wrong_number_over_tcp(faults):
+    """Row 7: any sequence of faults, over TCP."""
     bench = Bench(Echo())
     with serve({"smu": bench.wire}) as served:
         address = {"resource": served.resource("smu"), "timeout_s": 0.3}
@@ -480,6 +489,7 @@ def test_only_pure_queries_that_pop_nothing_are_repeatable(command, asks, repeat
 
 @given(st.text(alphabet=st.characters(codec="utf-8")))
 def test_no_command_smuggles_a_second_line(command):
+    """Row 35: line ends and NUL in commands."""
     try:
         data = encode(command, "\n").data
     except ValueError:

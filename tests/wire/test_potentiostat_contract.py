@@ -227,6 +227,7 @@ def test_what_is_refused_and_with_which_number(server, technique, code):
 
 
 def test_limits_are_required_and_ordered(server):
+    """Row 2: on the wire of the bridge."""
     assert server.tell("TECH:LOAD", {"techniques": [CC]}).startswith("-109,")
     less = {key: value for key, value in LIMITS.items() if key != "max_voltage_v"}
     assert server.tell("TECH:LOAD", {"limits": less, "techniques": [CC]}).startswith("-109,")

@@ -210,6 +210,7 @@ def test_loading_is_refused_while_a_program_runs(bench):
 
 
 def test_start_needs_a_fresh_program_and_is_sent_once(bench):
+    """Row 8: behind the bridge."""
     with pytest.raises(InstrumentFault, match="without a fresh program"):
         bench.backend.start()
     bench.backend.load(STEP)
@@ -231,6 +232,7 @@ def test_an_instrument_that_does_not_run_is_a_fault(bench):
 
 
 def test_off_is_believed_only_when_it_reads_back(bench):
+    """Row 17: behind the bridge."""
     bench.run(STEP, until_s=5.0)
     bench.wire.spoil["TECH:STAT?"] = changed(cell_on=True)
     assert not bench.backend.stop().output_on  # told twice
@@ -306,6 +308,7 @@ def test_after_a_reconnect_the_loaded_program_is_read_back(bench):
 
 
 def test_something_else_on_the_bridge_is_no_potentiostat():
+    """Row 3: an instrument of another kind."""
     cell = LlzoCell.from_preset("small_4p8")
     console = SimulatedMriConsole(
         World(cell, lambda: 0.0), pellet_acquirers(cell.geometry, seed=0), strict=False

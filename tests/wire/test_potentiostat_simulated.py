@@ -131,6 +131,7 @@ def test_every_program_has_its_limits_and_ends_open():
 
 
 def test_an_overload_is_no_number_and_ends_the_program():
+    """Row 15: by the instrument alone."""
     bench = Bench(noise_factor=0.0).run(cc(0.5), i_range_ma=0.1)
     assert bench.status["reason"] == "limit"
     assert bench.status["current_ma"] is None

@@ -140,6 +140,7 @@ def test_a_damaged_frame_is_not_believed(bench):
 
 
 def test_a_header_of_another_shape_is_refused(bench):
+    """Row 22: by what the microscope promises."""
     bench.take()
     bench.wire.spoil[b"ACQ:IMAG:HEAD?"] = lambda reply: reply.replace(
         b'"shape":[120,320]', b'"shape":[320,120]'

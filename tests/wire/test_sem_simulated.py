@@ -112,6 +112,7 @@ def test_it_scans_then_blanks_and_the_frame_shows_the_middle_of_the_scan(bench):
 
 
 def test_nothing_begins_while_it_scans_or_somebody_else_uses_it(bench):
+    """Row 20: on its wire."""
     bench.say("ACQ:ARM")
     bench.say("ACQ:ARM")
     assert bench.say("SYST:ERR?").startswith('-213,"Init ignored;acquisition 1 is scanning')
