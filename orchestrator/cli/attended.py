@@ -136,13 +136,17 @@ def told(result: RunResult, out: Output, *, report: bool) -> dict[str, Any]:
 
 
 def written_report(data: Path, uid: str) -> Path:
-    """Write a run's report into the data directory; returns the page."""
-    from orchestrator.records.directory import DataDirectory  # matplotlib loads only now
-    from orchestrator.records.runs import load_run
+    """Write a run's report into the data directory; returns the page.
+
+    Of a run that goes on with another it is that of the whole experiment.
+    """
+    from orchestrator.records.chains import load_chain  # matplotlib loads only now
+    from orchestrator.records.directory import DataDirectory
     from orchestrator.report import write_report
 
     directory = DataDirectory(data)
-    return write_report(load_run(directory.journal(uid)), directory.report(uid).parent)
+    run = load_chain(directory.journal(uid))
+    return write_report(run, directory.report(run.uid).parent)
 
 
 def code(result: RunResult) -> int:

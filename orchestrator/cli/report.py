@@ -29,14 +29,15 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, out: Output) -> int:
     """Load the run, write its report and say where it is."""
     from orchestrator.records.campaigns import find_campaign  # keep `--help` fast
+    from orchestrator.records.chains import load_chain
     from orchestrator.records.directory import DataDirectory
-    from orchestrator.records.runs import find_run, load_run
+    from orchestrator.records.runs import find_run
     from orchestrator.report import write_report
 
     campaign = find_campaign(args.data, args.run)
     if campaign is not None:
         return _report_campaign(campaign, args, out)
-    loaded = load_run(find_run(args.data, args.run))
+    loaded = load_chain(find_run(args.data, args.run))
     directory = args.to or DataDirectory(args.data).report(loaded.uid).parent
     page = write_report(loaded, directory)
     figures = sorted(str(path) for path in directory.glob("*.png"))

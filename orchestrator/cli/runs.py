@@ -68,6 +68,8 @@ def _row(one: RunSummary) -> tuple[str, ...]:
     kind = {True: "SIM", False: "", None: "?"}[one.simulated]
     began = one.began[:16].replace("T", " ")
     uid, plan = one.uid[:8], one.plan_name
+    if one.resumes:
+        plan = f"goes on with {one.resumes[:8]}: {plan}"
     if one.campaign is not None:
         from orchestrator.experiment.campaign import worded
         from orchestrator.records.campaigns import number_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from orchestrator.analysis.per_cycle import PerCycle
     from orchestrator.records.campaigns import CampaignSummary
-    from orchestrator.records.runs import Run
+    from orchestrator.records.runs import Gap, Run
 
 HELP = "show what a run holds (streams, columns, frames, damage), or the runs of a campaign"
 
@@ -31,11 +32,17 @@ def register(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="beginning of the uid of a run or campaign, or -1: the latest run",
     )
+    parser.add_argument(
+        "--alone",
+        action="store_true",
+        help="of a run that was cut off and resumed this part only, not the whole experiment",
+    )
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Show a run."""
     from orchestrator.records.campaigns import find_campaign
+    from orchestrator.records.chains import load_chain, summarise_chain
     from orchestrator.records.runs import find_run, load_run
     from orchestrator.records.summary import summarise
 
@@ -45,11 +52,13 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from orchestrator.report.per_cycle import cycles_of
 
     path = find_run(args.data, args.run)
-    loaded, summary = load_run(path), summarise(path)
+    load, sum_up = (load_run, summarise) if args.alone else (load_chain, summarise_chain)
+    loaded, summary = load(path), sum_up(path)
     frames = {stream: _frames(loaded, stream) for stream in loaded.streams_with_frames()}
     value: dict[str, Any] = {
         **summary.as_dict(),
         "journal": str(path),
+        "gaps": [_gap(one) for one in loaded.gaps],
         "start": loaded.start,
         "stop": loaded.stop,
         "streams": {name: _stream(loaded, name) for name in loaded.streams},
@@ -158,6 +167,36 @@ def _tell_campaign(told: dict[str, Any], out: Output) -> None:
     out.line(f"  run {number} of {runs} of campaign {uid}")
 
 
+def _tell_relations(value: dict[str, Any], out: Output) -> None:
+    """What it belongs to, and what belongs to it."""
+    if value["campaign"] is not None:
+        _tell_campaign(value["campaign"], out)
+    if value["parts"]:
+        _tell_parts(value, out)
+    elif value["resumes"]:
+        out.line(f"  it goes on with run {value['resumes']}")
+
+
+def _tell_parts(value: dict[str, Any], out: Output) -> None:
+    """The runs that the experiment consists of, and what is missing between them."""
+    out.line(f"  one experiment in {len(value['parts'])} runs, cut off and resumed:")
+    for uid, gap in zip(value["parts"], [None, *value["gaps"]], strict=True):
+        out.line(f"    {uid}{'' if gap is None else _gap_said(gap)}")
+
+
+def _gap(gap: Gap) -> dict[str, Any]:
+    """For a JSON result: what nobody knows is null."""
+    return {key: None if value != value else value for key, value in asdict(gap).items()}
+
+
+def _gap_said(gap: dict[str, Any]) -> str:
+    bound, found = gap["bound_mah"], gap["found"] or "not recorded how"
+    known = gap["from_s"] is not None and gap["to_s"] is not None
+    length = f"gap {gap['to_s'] - gap['from_s']:.6g} s" if known else "unknown gap"
+    charge = "unknown charge" if bound is None else f"at most {bound:.3g} mAh"
+    return f": {length}, {charge}, found {found}"
+
+
 def _tell_stream(name: str, stream: dict[str, Any], out: Output) -> None:
     out.line(f"  stream {name}: {_counted(stream)}")
     for key, column in stream["columns"].items():
@@ -167,8 +206,7 @@ def _tell_stream(name: str, stream: dict[str, Any], out: Output) -> None:
 def _tell(value: dict[str, Any], out: Output) -> None:
     out.line(f"run {value['uid']}: {value['state']} {value['reason']}".rstrip())
     out.line(f"  {value['plan_name']} on {value['sample']}, began {value['began']}")
-    if value["campaign"] is not None:
-        _tell_campaign(value["campaign"], out)
+    _tell_relations(value, out)
     for name, stream in value["streams"].items():
         if stream["rows"]:
             _tell_stream(name, stream, out)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import RecordError
+from orchestrator.records.chains import summarise_chain
 from orchestrator.records.directory import DataDirectory
 from orchestrator.records.summary import RunSummary, summarise
 
@@ -55,6 +56,18 @@ def campaigns_of(runs: Sequence[RunSummary]) -> list[CampaignSummary]:
     ]
 
 
+def experiments_of(directory: DataDirectory, runs: Sequence[RunSummary]) -> list[RunSummary]:
+    """Runs with those that went on with them as one, in the order of their beginnings."""
+    went_on = {one.resumes for one in runs if one.resumes}
+    found = [
+        summarise_chain(directory.journal(one.uid)) if one.uid in went_on else one
+        for one in runs
+        if not one.resumes
+    ]
+    known = {uid for one in found for uid in (one.uid, *one.parts)}
+    return found + [one for one in runs if one.uid not in known]
+
+
 def number_of(run: RunSummary, key: str = "number") -> int:
     """The run's number in its campaign; 0 where it does not say."""
     value = (run.campaign or {}).get(key)
@@ -75,7 +88,7 @@ def find_campaign(data: Path, reference: str) -> CampaignSummary | None:
         return None
     directory = DataDirectory(data)
     uids = list(directory.runs())
-    runs = [summarise(directory.journal(uid)) for uid in uids]
+    runs = experiments_of(directory, [summarise(directory.journal(uid)) for uid in uids])
     found = [one for one in campaigns_of(runs) if one.uid.startswith(reference)]
     others = [uid for uid in uids if uid.startswith(reference)]
     if len(found) == 1 and not others:

@@ -13,7 +13,7 @@ read them, and so that what was flushed can be read after the writer was killed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,65 @@ class FrameReader:
             group = frames_of(file, self.path).parent
             names = [name for name in group if name != "data"]
             return {name: np.asarray(group[name][: len(self)], dtype=float) for name in names}
+
+
+class JoinedFrames:
+    """Frames of one stream from several runs that are one experiment, one after another.
+
+    Args:
+        parts: Readers in their order, each with how many frames of it were announced: what was
+            written but never announced when a run was cut off is left out.
+
+    Raises:
+        RecordError: The frames of the parts have different shapes.
+    """
+
+    def __init__(self, parts: Sequence[tuple[FrameReader, int]]) -> None:
+        self._parts = [(reader, min(len(reader), announced)) for reader, announced in parts]
+        shapes = {reader.shape[1:] for reader, count in self._parts if count}
+        if len(shapes) > 1:
+            raise RecordError(
+                f"frames {self.path.name}",
+                f"have shapes {sorted(shapes)} in the parts of one experiment, expected one",
+                remedy="read each part by its own uid: orchestrator.records.runs.load_run",
+            )
+        self._where = [(reader, k) for reader, count in self._parts for k in range(count)]
+        self.simulated = self._parts[0][0].simulated
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    @property
+    def path(self) -> Path:
+        """File of the first part."""
+        return self._parts[0][0].path
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(frames, lines, columns)."""
+        return (len(self), *self._parts[0][0].shape[1:])
+
+    def __getitem__(self, index: int | slice) -> npt.NDArray[Any]:
+        """One frame, shape (lines, columns), or several, shape (n, lines, columns)."""
+        if isinstance(index, int):
+            reader, at = self._where[index]
+            return reader[at]
+        if index == slice(None):
+            return np.concatenate([reader[:count] for reader, count in self._parts])
+        chosen = [reader[at] for reader, at in self._where[index]]
+        return np.stack(chosen) if chosen else self._parts[0][0][:0]
+
+    def __iter__(self) -> Iterator[npt.NDArray[Any]]:
+        return (reader[at] for reader, at in self._where)
+
+    def scalars(self) -> dict[str, npt.NDArray[np.float64]]:
+        """Values beside the frames by dataset name, each of shape (frames,)."""
+        parts = [
+            {name: values[:count] for name, values in reader.scalars().items()}
+            for reader, count in self._parts
+        ]
+        names = [name for name in parts[0] if all(name in one for one in parts)]
+        return {name: np.concatenate([one[name] for one in parts]) for name in names}
 
 
 def frames_of(file: h5py.File, path: Path) -> Any:

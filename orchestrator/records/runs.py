@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from orchestrator.errors import RecordError
 from orchestrator.records.directory import DataDirectory
-from orchestrator.records.frame_files import FrameReader
+from orchestrator.records.frame_files import FrameReader, JoinedFrames
 from orchestrator.records.reading import BadLine, scan
 
 Columns = dict[str, npt.NDArray[Any]]
@@ -31,9 +31,31 @@ _DTYPES: Mapping[str, Any] = {
 }  # fmt: skip
 
 
+_NOTHING: Mapping[str, npt.NDArray[Any]] = {"time": np.empty(0)}
+
+
+@dataclass(frozen=True)
+class Gap:
+    """What was not recorded before a run was resumed.
+
+    Attributes:
+        from_s: Unix time of the last record before it; NaN where nobody knows.
+        to_s: Unix time up to which nothing was recorded, s.
+        bound_mah: Charge that may have flowed meanwhile, in either direction, at most, mAh.
+        found: How the instrument was found: ``running``, ``finished``, ``off`` or ``lost``.
+        resumed_s: Unix time at which the experiment went on.
+    """
+
+    from_s: float
+    to_s: float
+    bound_mah: float
+    found: str
+    resumed_s: float
+
+
 @dataclass(frozen=True)
 class Run:
-    """A run from its journal.
+    """A run from its journal, or several that went on with one another: see `records.chains`.
 
     Attributes:
         path: The journal.
@@ -47,6 +69,8 @@ class Run:
         resources: By data key, its `stream_resource` document.
         bad: Damaged pieces of the journal that were left out.
         missing: Documents missing by the journal's numbering.
+        parts: The runs that it consists of, where it was cut off and resumed; else empty.
+        gaps: What was not recorded between them.
     """
 
     path: Path
@@ -57,6 +81,8 @@ class Run:
     resources: dict[str, dict[str, Any]]
     bad: tuple[BadLine, ...] = ()
     missing: int = 0
+    parts: tuple[Run, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
     @property
     def uid(self) -> str:
@@ -72,7 +98,7 @@ class Run:
             ends.append(float(self.stop["time"]))
         return max(ends, default=begin) - begin
 
-    def frames(self, stream: str) -> FrameReader:
+    def frames(self, stream: str) -> FrameReader | JoinedFrames:
         """Frames of a stream, each read from disk when it is asked for.
 
         Args:
@@ -81,6 +107,8 @@ class Run:
         Raises:
             RecordError: The stream has no frames, or their file is not there.
         """
+        if self.parts:
+            return self._joined_frames(stream)
         keys = self.descriptors.get(stream, {}).get("data_keys", {})
         for key, described in keys.items():
             if "external" in described and key in self.resources:
@@ -93,6 +121,13 @@ class Run:
             f"stream {stream} has no frames, expected one of {self.streams_with_frames() or '-'}",
             remedy="see `operando show` for its streams",
         )
+
+    def _joined_frames(self, stream: str) -> JoinedFrames:
+        """Frames of every part that announced some."""
+        counts = [len(part.streams.get(stream, _NOTHING)["time"]) for part in self.parts]
+        taken = [(part, n) for part, n in zip(self.parts, counts, strict=True) if n]
+        readers = [(part.frames(stream), n) for part, n in taken or [(self.parts[-1], 0)]]
+        return JoinedFrames([(one, n) for one, n in readers if isinstance(one, FrameReader)])
 
     def streams_with_frames(self) -> list[str]:
         """Names of the streams that have frames on disk."""

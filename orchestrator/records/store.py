@@ -107,13 +107,15 @@ class Store:
     def db(self) -> Any:
         """Databroker's view of the same: ``db[-1].table("echem")``, ``db(sample=...)``.
 
+        Runs that went on with one another are one experiment: see `records.broker`.
+
         Raises:
             RecordError: As for `cat`.
         """
-        from databroker import Broker
+        from orchestrator.records.broker import ExperimentBroker
 
         self.wait_uploaded()
-        return Broker(self._connected())
+        return ExperimentBroker(self._connected())
 
     def wait_uploaded(self, uid: str | None = None, *, timeout_s: float = UPLOAD_TIMEOUT_S) -> None:
         """Wait until a finished run, or every finished run, is in the catalogue.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,8 @@ class RunSummary:
         simulated: Whether any of its devices was simulated; None if it does not say.
         events: Number of events by stream, from the stop document.
         size_bytes: Size of the journal.
+        resumes: Uid of the run that it goes on with; empty where with none.
+        parts: Uids of the runs summed up here, where they are one experiment; else empty.
         campaign: Uid, number, number of runs and values, where the run is one of a campaign.
     """
 
@@ -42,41 +45,54 @@ class RunSummary:
     events: dict[str, int]
     size_bytes: int
     campaign: dict[str, Any] | None = None
+    resumes: str = ""
+    parts: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For a JSON result."""
         return asdict(self)
 
 
-def summarise(path: Path) -> RunSummary:
+def summarise(path: Path, *later: Path) -> RunSummary:
     """Sum up a run without reading its events.
 
     Args:
         path: Its journal.
+        *later: Journals of the runs that went on with it, in their order: see `records.chains`.
 
     Raises:
-        RecordError: The file cannot be read.
+        RecordError: A file cannot be read.
     """
     first = next(iter(scan(path)), None)
     start = first.doc if isinstance(first, Entry) and first.name == "start" else {}
-    last = last_document(path)
-    stop = last[1] if last is not None and last[0] == "stop" else {}
+    paths = (path, *later)
+    stops = [_stop(one) for one in paths]
+    stop, events = stops[-1], Counter[str]()
+    for one in stops:
+        events.update({str(k): int(v) for k, v in one.get("num_events", {}).items()})
     begin_s, sample = start.get("time"), start.get("sample", {})
     campaign = start.get("campaign")
     ended = bool(stop) and begin_s is not None
     return RunSummary(
         uid=path.stem,
-        state=stop.get("exit_status") or ("running" if is_live(path) else "interrupted"),
+        state=stop.get("exit_status") or ("running" if is_live(paths[-1]) else "interrupted"),
         reason=str(stop.get("reason", "")),
         began="" if begin_s is None else _iso(float(begin_s)),
         duration_s=round(float(stop["time"]) - float(begin_s or 0.0), 3) if ended else None,
         plan_name=str(start.get("plan_name", "")),
         sample=str(sample.get("name", "") if isinstance(sample, Mapping) else sample),
         simulated=_any(start.get("simulated")),
-        events={str(k): int(v) for k, v in stop.get("num_events", {}).items()},
-        size_bytes=path.stat().st_size,
+        events=dict(events),
+        size_bytes=sum(one.stat().st_size for one in paths),
         campaign=dict(campaign) if isinstance(campaign, Mapping) else None,
+        resumes=str(start.get("resumes") or ""),
+        parts=tuple(one.stem for one in paths) if later else (),
     )
+
+
+def _stop(path: Path) -> dict[str, Any]:
+    last = last_document(path)
+    return last[1] if last is not None and last[0] == "stop" else {}
 
 
 def _iso(t_s: float) -> str:

@@ -18,8 +18,9 @@ from matplotlib.figure import Figure
 
 from orchestrator.errors import RecordError
 from orchestrator.records.campaigns import CampaignSummary, number_of
+from orchestrator.records.chains import load_chain
 from orchestrator.records.directory import DataDirectory
-from orchestrator.records.runs import Run, load_run
+from orchestrator.records.runs import Run
 from orchestrator.records.summary import RunSummary
 from orchestrator.report import wording
 from orchestrator.report.contents import Electrochemistry, electrochemistry, provenance_of
@@ -74,7 +75,7 @@ def members_of(campaign: CampaignSummary, directory: DataDirectory) -> list[Memb
         values = (one.campaign or {}).get("values")
         words = {str(k): wording.value(_shown(v)) for k, v in (values or {}).items()}
         try:
-            run = load_run(directory.journal(one.uid))
+            run = load_chain(directory.journal(one.uid))
         except RecordError:
             found.append(Member(number_of(one), words, one, None))
             continue

@@ -13,6 +13,7 @@ from orchestrator.analysis.capacity import CapacityTable, capacity_table, is_bat
 from orchestrator.analysis.cycles import CycleTable, Records, cycle_table, flowing
 from orchestrator.analysis.shorts import RunAway, first_met, run_away
 from orchestrator.records.runs import Columns, Run
+from orchestrator.report.gaps import Pause, gaps_of
 from orchestrator.report.imaging import Imaging, find_imaging
 from orchestrator.report.impedance import Impedance, find_impedance
 from orchestrator.report.micrographs import Micrographs, find_micrographs
@@ -98,6 +99,8 @@ class Contents:
         events: Time since the run began (s), kind and text of what happened.
         damage: What the journal has lost, in words; empty if it is whole.
         surroundings: Temperature and stack pressure, or None.
+        gaps: Where nothing was recorded because the run had been cut off.
+        parts: Uids of the runs that the experiment consists of, where it was cut off and resumed.
     """
 
     start: Mapping[str, Any]
@@ -111,6 +114,8 @@ class Contents:
     events: tuple[tuple[float, str, str], ...]
     damage: str
     surroundings: Surroundings | None = None
+    gaps: tuple[Pause, ...] = ()
+    parts: tuple[str, ...] = ()
 
     @property
     def sample(self) -> Mapping[str, Any]:
@@ -174,6 +179,8 @@ def gather(run: Run) -> Contents:
         events=events,
         damage=_damage(run),
         surroundings=find_surroundings(run.streams, begin_s),
+        gaps=gaps_of(run, begin_s),
+        parts=tuple(part.uid for part in run.parts),
     )
 
 

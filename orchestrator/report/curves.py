@@ -13,7 +13,7 @@ from orchestrator.analysis.cycles import Records, flowing
 from orchestrator.analysis.measured import Measured
 from orchestrator.analysis.transport import ohmic_resistance_ohm
 from orchestrator.report.contents import Contents, Electrochemistry
-from orchestrator.report.overview import envelope, mark_short
+from orchestrator.report.overview import envelope, mark_gaps, mark_short
 from orchestrator.report.scales import TimeUnit, place, time_unit, with_error
 from orchestrator.report.style import INK, LAYER_COLOURS, SOFT, VOLTAGE, new_figure, panel
 
@@ -63,6 +63,8 @@ def draw_curves(contents: Contents) -> Figure | None:
     voltage.tick_params(labelbottom=False)
     current.set_xlabel(f"Time since the run began / {unit.name}")
     voltage.set_xlim(0, max(contents.duration_s / unit.seconds, 1e-6) * 1.01)
+    for axes in (voltage, current):
+        mark_gaps(axes, contents.gaps, unit.seconds, contents.duration_s)
     if curve:
         _draw_curve(figure.add_subplot(below[0]), echem.records)
     elif third:

@@ -5,6 +5,7 @@ After Liu et al., Nature Materials 2025, Fig. 4.
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
@@ -18,6 +19,7 @@ from orchestrator.analysis.cycles import flowing
 from orchestrator.analysis.growth import S_PER_DAY
 from orchestrator.analysis.stages import Stages
 from orchestrator.report.contents import Contents, Electrochemistry, Short
+from orchestrator.report.gaps import Pause
 from orchestrator.report.imaging import Imaging, LayerAnalysis
 from orchestrator.report.style import (
     INK,
@@ -35,6 +37,8 @@ Floats = npt.NDArray[np.float64]
 
 _BINS = 1500
 _ZOOM_BEFORE_H, _ZOOM_AFTER_H = 2.5, 0.5
+_THINNEST_SHARE = 0.003
+"""A gap is drawn at least this part of the axis wide, so that it is seen."""
 _NAMES = ("I", "II", "III", "IV")
 _LAYER_TEXT = ("1 (at A)", "2", "3", "4 (at B)")
 
@@ -68,6 +72,8 @@ def draw_overview(contents: Contents) -> Figure:
         axes.tick_params(labelbottom=False)
     rates.set_xlabel("Time since the run began / d")
     voltage.set_xlim(0, max(contents.duration_s / S_PER_DAY, 1e-6) * 1.01)
+    for axes in (voltage, layers, rates):
+        mark_gaps(axes, contents.gaps, S_PER_DAY, contents.duration_s)
     return figure
 
 
@@ -133,6 +139,30 @@ def mark_short(axes: Axes, short: Short, at: float) -> None:
         fontsize=9.5,
         fontweight="bold",
     )
+
+
+def mark_gaps(axes: Axes, gaps: Sequence[Pause], unit_s: float, length_s: float) -> None:
+    """Hatch what was not recorded.
+
+    Args:
+        axes: Time is its horizontal axis.
+        gaps: Of the experiment.
+        unit_s: Unit of the axis, s.
+        length_s: Length of the axis, s.
+    """
+    for one in gaps:
+        begin_s = one.resumed_s if math.isnan(one.from_s) else one.from_s
+        end_s = begin_s if math.isnan(one.to_s) else one.to_s
+        width_s = max(end_s - begin_s, _THINNEST_SHARE * length_s)
+        axes.axvspan(
+            begin_s / unit_s,
+            (begin_s + width_s) / unit_s,
+            facecolor="none",
+            edgecolor=SOFT,
+            hatch="////",
+            linewidth=0.0,
+            zorder=0.5,
+        )
 
 
 def _draw_last_hours(axes: Axes, echem: Electrochemistry, short: Short | None) -> None:

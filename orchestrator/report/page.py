@@ -19,6 +19,7 @@ from orchestrator.report.battery import capacities, capacity_unit, draw_battery
 from orchestrator.report.charge import draw_charge
 from orchestrator.report.contents import Contents, gather
 from orchestrator.report.curves import draw_curves
+from orchestrator.report.gaps import gap_rows
 from orchestrator.report.images import draw_frames
 from orchestrator.report.overview import draw_overview
 from orchestrator.report.parts import sections
@@ -190,6 +191,7 @@ def _variables(contents: Contents, run: Run) -> dict[str, Any]:
         "fractions_note": NOTE,
         "comparisons": comparisons(contents) if compared else [],
         "events": tables.events(contents),
+        "gaps": gap_rows(contents.gaps, time_unit(contents.duration_s).seconds),
         "width_px": int(WIDTH_IN * CSS_PX_PER_IN),
     }
 

@@ -120,6 +120,7 @@ def header(contents: Contents, data_path: str) -> list[tuple[str, str]]:
         ("After", block(start, "after")),
         ("Recording", _recording(start)),
         ("Campaign", _campaign(start)),
+        ("Resumed", _resumed(contents)),
         ("Operator", value(start.get("operator", ""))),
         ("Instrument", value(start.get("instrument_name", ""))),
         ("Proposal", value(start.get("proposal_id", ""))),
@@ -149,6 +150,15 @@ def _campaign(start: Mapping[str, Any]) -> str:
     values = value(told.get("values", {}))
     number, runs = value(told.get("number", "?")), value(told.get("runs", "?"))
     return f"run {number} of {runs}, {values}; {value(told.get('uid', ''))}"
+
+
+def _resumed(contents: Contents) -> str:
+    """How often it was cut off and went on; empty where it never was."""
+    if not contents.parts:
+        return ""
+    times = len(contents.parts) - 1
+    runs = ", ".join(uid[:8] for uid in contents.parts)
+    return f"{'once' if times == 1 else f'{times} times'}, see the gaps below; runs {runs}"
 
 
 def ending(contents: Contents) -> str:

@@ -120,6 +120,27 @@ def test_databroker_does_not_change_what_tiled_gives(catalogue):
     assert "pstat_voltage_v" in store.cat[uids[0]]["echem"]
 
 
+def test_runs_that_went_on_with_one_another_are_one_table(catalogue):
+    """A run that was cut off and resumed twice is one experiment for databroker."""
+    data, others, store, _ = catalogue
+    md = {"sample": {"name": "cut off"}, "operator": "nobody"}
+    uids = [sample_run.record_run(data, close=False, **md)]
+    recover(data)
+    for _ in range(2):
+        linked = {"resumes": uids[-1], "resumes_first": uids[0]}
+        uids.append(sample_run.record_run(data, frames=1, **md, **linked))
+    db = store.db
+    assert [part.uid for part in db[uids[1]].parts] == uids
+    assert [part.uid for part in db[others[0]].parts] == [others[0]]
+    table = db[uids[2]].table("echem")
+    values = sample_run.voltage(np.arange(1, 16))
+    assert np.array_equal(table["pstat_voltage_v"], np.tile(values, 3))
+    assert table.index.tolist() == list(range(1, 46))
+    assert len(db[uids[0]].table("mri")) == 2 + 1 + 1
+    assert len(db[uids[2]].alone.table("echem")) == 15
+    assert {len(h.table("echem")) for h in db(resumes_first=uids[0])} == {45}
+
+
 def test_frames_of_an_open_run_can_be_read(catalogue):
     data, _, store, _ = catalogue
     recorder = Recorder(data)
