@@ -22,7 +22,6 @@ from devices.impedance import ImpedanceSpectra
 from devices.roles import CellLimits, PotentiostatBackend, Sweep, Worker
 from devices.signals import ReadbackSignal
 from devices.technique import Amendment, Technique, charge_of
-from devices.write_ahead import WriteAhead
 
 
 class Potentiostat(Described, Device):
@@ -55,7 +54,6 @@ class Potentiostat(Described, Device):
 
     Attributes:
         eis: The spectra that it takes; an ophyd device of its own.
-        write_ahead: Tells whoever keeps the state of a run before anything is loaded or started.
     """
 
     EXAMPLES = (
@@ -108,8 +106,7 @@ class Potentiostat(Described, Device):
             worker=worker,
             resource=resource,
         )
-        self.write_ahead = WriteAhead(backend)
-        self._runner = AmendableRunner(self, clock, self.write_ahead, self._log, self.eis)
+        self._runner = AmendableRunner(self, clock, backend, self._log, self.eis)
         self._runner.poll_period_s = poll_period_s
         self._done = _finished(self)
         self.poll_period_s.update(poll_period_s)
