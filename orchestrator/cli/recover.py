@@ -30,7 +30,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     for one in found:
         for text in _said(one):
             out.line(f"run {one.uid[:8]}: {text}")
-    failed = [one for one in found if one.error or one.frames_lost]
+    failed = [one for one in found if one.error or one.frames_lost or one.frames_missing]
     uploaded = None
     if not args.no_store and any(not one.live for one in found):
         uploaded = rebuild_store(args.data, say=out.line)
@@ -50,6 +50,11 @@ def _said(one: Recovery) -> list[str]:
         (f"{one.missing} documents missing", one.missing),
         (f"frames rewritten: {', '.join(one.frames_rewritten)}", one.frames_rewritten),
         (f"frames that cannot be read: {one.frames_lost}", one.frames_lost),
+        (
+            f"frames written but not yet announced, kept: {one.frames_unannounced}",
+            one.frames_unannounced,
+        ),
+        (f"events whose frame is missing: {one.frames_missing}", one.frames_missing),
         (f"not recovered: {one.error}", one.error),
     ]
     return [text for text, true in said if true]

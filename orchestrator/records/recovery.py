@@ -25,8 +25,6 @@ from orchestrator.records.frames import lay_out
 from orchestrator.records.locks import FileLock
 from orchestrator.records.reading import BadLine, Entry, scan
 
-Replace = Callable[[Path, Path], None]
-
 INTERRUPTED = "interrupted: the program ended without closing the run"
 """Reason of a stop document that recovery writes."""
 
@@ -42,6 +40,9 @@ class Recovery:
         missing: Documents missing by the journal's numbering.
         frames_rewritten: Streams whose torn file became an ordinary one.
         frames_lost: By stream, why its file could not be read; it was kept beside it.
+        frames_unannounced: By stream, frames in its file that no event tells of, because the run
+            was cut off in between; they stay in the file, behind the others.
+        frames_missing: By stream, events whose frame is not in the file.
         removed: Nothing of it had been recorded; its empty journal was removed.
         live: It is being written and was left alone.
         error: Why the run could not be recovered, empty if it could.
@@ -53,6 +54,8 @@ class Recovery:
     missing: int = 0
     frames_rewritten: list[str] = field(default_factory=list)
     frames_lost: dict[str, str] = field(default_factory=dict)
+    frames_unannounced: dict[str, int] = field(default_factory=dict)
+    frames_missing: dict[str, int] = field(default_factory=dict)
     removed: bool = False
     live: bool = False
     error: str = ""
@@ -68,24 +71,21 @@ class Recovery:
         return asdict(self)
 
 
-def recover(data: Path, *, replace: Replace = replace_durably) -> list[Recovery]:
+def recover(data: Path) -> list[Recovery]:
     """Close torn journals and frame files of a data directory.
 
     Args:
         data: The data directory.
-        replace: Renames a finished file over another, durably.
 
     Returns:
         One entry per run, in the order of `DataDirectory.runs`. A run that fails does not keep
         the others from their recovery: see `Recovery.error`.
     """
     directory = DataDirectory(data.resolve())
-    return [recover_run(directory, uid, replace=replace) for uid in directory.runs()]
+    return [recover_run(directory, uid) for uid in directory.runs()]
 
 
-def recover_run(
-    directory: DataDirectory, uid: str, *, replace: Replace = replace_durably
-) -> Recovery:
+def recover_run(directory: DataDirectory, uid: str) -> Recovery:
     """Close one run's journal and frame files; see `recover`."""
     done = Recovery(uid)
     lock = FileLock(directory.journal(uid))
@@ -93,8 +93,10 @@ def recover_run(
         done.live = True
         return done
     try:
-        _recover_frames(directory, uid, done, replace)
-        _recover_journal(directory, uid, done, replace)
+        _recover_frames(directory, uid, done)
+        found = _recover_journal(directory, uid, done)
+        if done.closed or done.frames_rewritten:
+            _compare_frames(directory, uid, found, done)
         _remove_leftovers(directory, uid)
     except (OSError, RecordError) as error:
         done.error = str(error)
@@ -116,6 +118,7 @@ class _Survey:
     last_time_s: float = 0.0
     events: Counter[str] = field(default_factory=Counter)
     streams: dict[str, str] = field(default_factory=dict)
+    with_frames: set[str] = field(default_factory=set)
     stopped: bool = False
     cut_newline: bool = False
 
@@ -125,6 +128,8 @@ class _Survey:
         doc = entry.doc
         if entry.name == "descriptor":
             self.streams[doc["uid"]] = doc["name"]
+            if any("external" in key for key in doc["data_keys"].values()):
+                self.with_frames.add(doc["name"])
         elif entry.name in ("event", "event_page"):
             rows = len(doc["time"]) if entry.name == "event_page" else 1
             self.events[self.streams.get(doc["descriptor"], "unknown")] += rows
@@ -153,23 +158,24 @@ def _ends_in_newline(path: Path) -> bool:
         return file.read(1) == b"\n"
 
 
-def _recover_journal(directory: DataDirectory, uid: str, done: Recovery, replace: Replace) -> None:
+def _recover_journal(directory: DataDirectory, uid: str, done: Recovery) -> _Survey:
     path = directory.journal(uid)
     found = _survey(path)
     done.missing, done.bad_lines = found.missing, len(found.bad)
     if found.bad:
-        _quarantine(directory.quarantine(uid), found.bad, replace)
+        _quarantine(directory.quarantine(uid), found.bad)
     if found.last_seq < 0:
         done.removed = True
         path.unlink()
         sync_directory(path.parent)
-        return
+        return found
     done.closed = not found.stopped
     if found.bad or found.cut_newline or done.closed:
-        _rewrite_journal(path, uid, found, replace)
+        _rewrite_journal(path, uid, found)
+    return found
 
 
-def _rewrite_journal(path: Path, uid: str, found: _Survey, replace: Replace) -> None:
+def _rewrite_journal(path: Path, uid: str, found: _Survey) -> None:
     """Replace a journal by its readable lines, closed."""
     written = path.stat()
     temporary = path.with_suffix(".recovering")
@@ -181,7 +187,7 @@ def _rewrite_journal(path: Path, uid: str, found: _Survey, replace: Replace) -> 
             new.write(encode_line(found.last_seq + 1, "stop", _stop(uid, found)))
     # the order of runs is that of their journals' times: see DataDirectory.runs
     os.utime(temporary, ns=(written.st_atime_ns, written.st_mtime_ns))
-    replace(temporary, path)
+    replace_durably(temporary, path)
 
 
 def _good_ranges(path: Path) -> Iterator[tuple[int, int]]:
@@ -204,24 +210,24 @@ def _stop(uid: str, found: _Survey) -> dict[str, Any]:
     }
 
 
-def _quarantine(path: Path, bad: list[BadLine], replace: Replace) -> None:
+def _quarantine(path: Path, bad: list[BadLine]) -> None:
     """Add damaged pieces to a run's quarantine, each once."""
     known = path.read_bytes().splitlines() if path.exists() else []
     lines = dict.fromkeys([*known, *(orjson.dumps(piece.as_json()) for piece in bad)])
     temporary = path.with_suffix(".recovering")
     temporary.write_bytes(b"".join(line + b"\n" for line in lines))
-    replace(temporary, path)
+    replace_durably(temporary, path)
 
 
 # --- frames ---
 
 
-def _recover_frames(directory: DataDirectory, uid: str, done: Recovery, replace: Replace) -> None:
+def _recover_frames(directory: DataDirectory, uid: str, done: Recovery) -> None:
     for path in sorted((directory.root / "frames" / uid).glob("*.h5")):
         if not is_marked_open(path):
             continue
         try:
-            rewrite(path, replace=replace)
+            rewrite(path)
             done.frames_rewritten.append(path.stem)
         except (RecordError, OSError, RuntimeError, KeyError) as error:
             done.frames_lost[path.stem] = str(error).splitlines()[0]
@@ -229,12 +235,25 @@ def _recover_frames(directory: DataDirectory, uid: str, done: Recovery, replace:
             sync_directory(path.parent)
 
 
-def rewrite(path: Path, *, replace: Replace = replace_durably) -> int:
+def _compare_frames(directory: DataDirectory, uid: str, found: _Survey, done: Recovery) -> None:
+    """Say which frames and events have lost one another."""
+    for stream in sorted(found.with_frames - done.frames_lost.keys()):
+        path, announced = directory.frames(uid, stream), found.events[stream]
+        written = 0
+        if path.is_file():
+            with opened(path) as file:
+                written = _whole_frames(frames_of(file, path))
+        if written > announced:
+            done.frames_unannounced[stream] = written - announced
+        elif written < announced:
+            done.frames_missing[stream] = announced - written
+
+
+def rewrite(path: Path) -> int:
     """Make an ordinary file of a torn one, frame by frame; returns the number of frames.
 
     Args:
         path: A file whose writer is gone.
-        replace: Renames a finished file over another, durably.
 
     Raises:
         RecordError: The file cannot be opened at all.
@@ -260,7 +279,7 @@ def rewrite(path: Path, *, replace: Replace = replace_durably) -> int:
             kept = min(count, int(names[name].shape[0]))
             dataset[:kept] = names[name][:kept]
         new.flush()
-    replace(temporary, path)
+    replace_durably(temporary, path)
     return count
 
 

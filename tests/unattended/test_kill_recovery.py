@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import uuid
 
 import h5py
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from orchestrator.cli import main
-from orchestrator.records.directory import DataDirectory, replace_durably
+from orchestrator.records.directory import DataDirectory
 from orchestrator.records.frame_files import FrameReader, is_marked_open
 from orchestrator.records.journal import Journal
 from orchestrator.records.reading import read_journal
@@ -153,17 +154,19 @@ def test_the_journal_cut_at_every_byte_of_its_end_is_closed(tmp_path):
 def test_cut_off_anywhere_it_ends_the_same(killed, tmp_path_factory):
     """Row 28: recovery that is killed itself.
 
-    A recovery that dies before any of its replacements is completed by the next one.
+    Killed before each of its operations on files in turn, it is completed by the next one, which
+    ends in the same state. Interrupted twice in a row, too.
     """
     path = DataDirectory(killed).journal("run")
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:3], b"#" + lines[3], *lines[4:], b"torn"]))
-    replacements = 3  # frames, quarantine, journal
-    ends = []
-    for survived in range(replacements + 1):
+    ends, survived, died = [], 0, True
+    while died:
         copy = tmp_path_factory.mktemp("copy") / "data"
         shutil.copytree(killed, copy)
-        fork(lambda copy=copy, survived=survived: die_at(survived, copy))
+        died = dies_before(survived, copy)
+        if survived % 3 == 0:
+            dies_before(survived // 2, copy)
         recover(copy)
         run = load_run(DataDirectory(copy).journal("run"))
         stop = {k: v for k, v in run.stop.items() if k != "uid"}
@@ -171,21 +174,50 @@ def test_cut_off_anywhere_it_ends_the_same(killed, tmp_path_factory):
         quarantine = DataDirectory(copy).quarantine("run").read_bytes()
         files = sorted(path.name for path in copy.rglob("*") if path.is_file())
         ends.append((stop, frames, quarantine, files))
+        survived += 1
+    assert survived > 15  # it has that many places at least
     assert all(end == ends[0] for end in ends)
     assert ends[0][0]["reason"].startswith("interrupted")
 
 
-def die_at(survived: int, data) -> None:
-    """Recover with a file system that loses its program at the given replacement."""
-    done = []
+def dies_before(operation: int, data) -> bool:
+    """Recover in a process that is killed before an operation on a file; whether there is one."""
+    pid = os.fork()
+    if pid == 0:
+        left = operation
 
-    def dying(temporary, final):
-        if len(done) == survived:
-            os.kill(os.getpid(), 9)
-        done.append(final)
-        replace_durably(temporary, final)
+        def count(event: str, arguments: tuple) -> None:
+            nonlocal left
+            if event not in _ON_FILES or str(data) not in str(arguments[0]):
+                return
+            if left == 0:
+                os.kill(os.getpid(), 9)
+            left -= 1
 
-    recover(data, replace=dying)
+        sys.addaudithook(count)
+        try:
+            recover(data)
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    return os.WIFSIGNALED(status)
+
+
+_ON_FILES = ("open", "os.rename", "os.remove", "os.utime", "os.scandir", "os.truncate")
+
+
+def test_frames_and_events_that_lost_one_another_are_told(killed, capsys):
+    """A frame that was written and never announced; an event whose frame is gone."""
+    directory = DataDirectory(killed)
+    journal = directory.journal("run")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:-1]))  # the last line is the event of the third frame
+    (done,) = recover(killed)
+    assert (done.frames_unannounced, done.frames_missing) == ({"mri": 1}, {})
+    journal.write_bytes(b"".join(lines))
+    directory.frames("run", "mri").unlink()
+    assert main(["recover", "--data", str(killed), "--no-store"]) == 5
+    assert "events whose frame is missing: {'mri': 3}" in capsys.readouterr().out
 
 
 def test_a_frame_file_that_cannot_be_read_is_kept_and_reported(killed):
