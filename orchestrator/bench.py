@@ -18,7 +18,8 @@ from orchestrator.engine import Engine
 from orchestrator.equipment import Supplies, make_device
 from orchestrator.errors import ProfileError, UnsafeBenchError
 from orchestrator.experiment.faults import Given
-from orchestrator.laboratory import Laboratory, Surroundings, TimeBase, over_tcp, time_base
+from orchestrator.laboratory import LaboratoryAddress, Surroundings, laboratory_of
+from orchestrator.laboratory.ground import ground, refuse_faults
 from orchestrator.live import Live
 from orchestrator.locks import controlling
 from orchestrator.profile.links import Link as LinkEntry
@@ -59,6 +60,7 @@ class Bench(Verbs):
         real_time: Put a simulated bench on the system's clock.
         transport: How bytes reach simulated instruments: in this ``process``, or over ``tcp`` on
             loopback, as they reach real ones. The records are the same.
+        laboratory: The laboratory of another process, where the bench is simulated there.
         recorder: Records with this, made for `data`; None: as every run is recorded.
 
     Attributes:
@@ -67,7 +69,9 @@ class Bench(Verbs):
         links: Open links by device or ``device.part``.
         clock: The experiment's clock.
         RE: The engine.
-        laboratory: The simulated part; None where everything is real.
+        laboratory: The simulated part, here or in another process; None where everything is real.
+        outlasts_process: Whether its instruments go on when this process ends: they are real, or
+            stand in the laboratory of another.
         live: What is going on now, for progress and status.
         desk: Takes requests to its runs, from here and from other terminals.
         watchdog: Switches off when the engine dies or hangs; None where nothing is real.
@@ -85,39 +89,30 @@ class Bench(Verbs):
         faults: Iterable[Given] = (),
         real_time: bool = False,
         transport: Transport = "process",
+        laboratory: LaboratoryAddress | None = None,
         recorder: Recorder | None = None,
     ) -> None:
-        self.profile, self.data, self._transport = profile, data, transport
+        self.profile, self.data = profile, data
         self.watchdog: Watch | None = None
         self._recorder = recorder if recorder is not None else Recorder(data)
         self._open = ExitStack()
-        self.time: TimeBase = time_base(self.profile, real_time=real_time)
-        self._open.callback(self._close_loop)
         try:
-            self.laboratory = self._laboratory(sample, surroundings, tuple(faults))
+            self._ground = ground(
+                profile,
+                sample,
+                surroundings,
+                tuple(faults),
+                self._open,
+                real_time=real_time,
+                transport=transport,
+                address=laboratory,
+            )
+            self.time, self.laboratory = self._ground.time, self._ground.laboratory
+            self.outlasts_process = self._ground.outlasts_process
             self._compose()
         except BaseException:
             self._open.close()
             raise
-
-    def _laboratory(
-        self,
-        sample: Mapping[str, Any] | None,
-        surroundings: Surroundings | None,
-        faults: tuple[Given, ...],
-    ) -> Laboratory | None:
-        """The simulated part; there is no fault injection without one."""
-        if self.profile.any_simulated:
-            return Laboratory(
-                self.profile, sample, self.time, surroundings=surroundings, faults=faults
-            )
-        if faults:
-            raise ProfileError(
-                self.profile.bench,
-                "got faults, and it is real",
-                remedy="remove them: there is no fault injection on hardware",
-            )
-        return None
 
     def _compose(self) -> None:
         if self.profile.interlocks:
@@ -136,17 +131,14 @@ class Bench(Verbs):
         self.time.set_moving(lambda: self.RE.moves_time or self._waits > 0)
         self._waits = 0
         self._store: Store | None = None
-        self.clock.on_failure = self.RE.fail
+        self._ground.on_failure(self.RE.fail)
         self._worker = LoopWorker(self.clock, self.time.hold)
         self._open.callback(self._worker.close)
         self._open.callback(self._recorder.close)
         self._open.callback(self.desk.close)
-        hardware = [one.resource for one in self.profile.links.values() if not one.simulated]
-        self._open.enter_context(controlling(hardware, bench=self.profile.bench))
+        owned = controlling(self._ground.hardware, bench=self.profile.bench)
+        self._open.enter_context(owned)
         self.links: dict[str, Link] = {}
-        self._addresses: dict[str, str] = {}
-        if self.laboratory is not None and self._transport == "tcp":
-            self._addresses = self._open.enter_context(over_tcp(self.laboratory))
         self.say: Callable[[str], None] = log.info
         supplies = Supplies(
             profile=self.profile,
@@ -240,7 +232,7 @@ class Bench(Verbs):
             ProfileError: It cannot happen here, it begins in the past, or a run is under way.
         """
         if self.laboratory is None:
-            self._laboratory(None, None, (fault,))
+            refuse_faults(self.profile)
         if str(self.RE.state) != "idle":
             raise ProfileError(
                 f"fault {fault}", "a run is under way", remedy="inject before the run begins"
@@ -281,8 +273,12 @@ class Bench(Verbs):
         self.desk.document(name, doc)
 
     def _guard_hardware(self) -> None:
-        """Let a process of its own watch an engine that can energise hardware."""
-        if not energisers(self.profile):
+        """Let a process of its own watch an engine that can energise hardware.
+
+        A served laboratory counts as hardware in real time; in virtual time it stands still
+        without an engine, and nobody could come too late.
+        """
+        if self.clock.simulated or not energisers(self._ground.profile):
             return
 
         def lost(why: str) -> None:
@@ -290,7 +286,7 @@ class Bench(Verbs):
             self.RE.fail(watch, UnsafeBenchError(self.profile.bench, why, remedy=remedy))
 
         latch = Latch(self.profile.bench)
-        watch = Watch(self.profile, self.clock, self.data / WATCHDOG_LOG, lost)
+        watch = Watch(self._ground.profile, self.clock, self.data / WATCHDOG_LOG, lost)
 
         def ready() -> None:
             latch.check()
@@ -305,13 +301,13 @@ class Bench(Verbs):
         return not self.profile.kind_of(name).drives_cell
 
     def _link(self, who: str, entry: LinkEntry) -> Link:
-        address = self._addresses.get(entry.resource, entry.resource)
+        address = self._ground.addresses.get(entry.resource, entry.resource)
         in_process = entry.simulated and address == entry.resource
         library = self.laboratory.visa_library if self.laboratory and in_process else None
         link = open_link(
             address,
             who=who,
-            timeout_s=entry.timeout_s,
+            timeout_s=self._ground.timeout_s(entry.resource, entry.timeout_s),
             expect=entry.identity,
             visa_library=library,
             min_spacing_s=entry.min_spacing_s,
@@ -348,6 +344,7 @@ def open_bench(
     faults: Iterable[Given] = (),
     real_time: bool = False,
     transport: Transport = "process",
+    laboratory: str | Path | None = None,
 ) -> Iterator[Bench]:
     """Open a bench for a ``with`` block; everything is off and closed after it.
 
@@ -360,9 +357,12 @@ def open_bench(
         real_time: Put a simulated bench on the system's clock.
         transport: How bytes reach simulated instruments: in this ``process``, or over ``tcp`` on
             loopback, as they reach real ones. The records are the same.
+        laboratory: Address file of the laboratory in another process where the simulated bench
+            stands; None: what ``$OPERANDO_LABORATORY`` names, else it is made in this process.
 
     Raises:
         ProfileError: The profile is wrong; with file, line and column.
+        NoAnswerError: The laboratory is not there.
         DeviceError: An instrument is absent or another one answers.
     """
     chosen = profile if isinstance(profile, BenchProfile) else load_profile(profile)
@@ -374,6 +374,7 @@ def open_bench(
         faults=faults,
         real_time=real_time,
         transport=transport,
+        laboratory=laboratory_of(chosen, laboratory, environment=os.environ),
     ) as bench:
         yield bench
 

@@ -73,6 +73,7 @@ def opened(
         surroundings=around,
         faults=faults,
         real_time=real_time,
+        laboratory=getattr(args, "laboratory", None),
     ) as bench:
         for fault in bench.laboratory.faults if bench.laboratory is not None else ():
             out.line(f"injected fault: {fault}")

@@ -16,7 +16,7 @@ from orchestrator.cli import fault_options
 from orchestrator.cli.output import Output
 
 if TYPE_CHECKING:
-    from orchestrator.laboratory import ServedLaboratory
+    from orchestrator.laboratory import ServedLaboratory, Surroundings
     from orchestrator.profile.models import BenchProfile
 
 HELP = "serve the simulated laboratory over TCP and print resource strings"
@@ -66,9 +66,22 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="write a bench profile with the addresses served, for run, shell and doctor",
     )
     parser.add_argument(
+        "--address-file",
+        type=Path,
+        metavar="FILE",
+        help="open a control channel and write the file that `--laboratory` of the other verbs "
+        "takes; it is for its owner alone and goes when the laboratory ends",
+    )
+    parser.add_argument(
+        "--virtual-time",
+        action="store_true",
+        help="time stands still until an engine, or somebody at the control channel, moves it "
+        "(default address file: laboratories/BENCH.json of the state directory)",
+    )
+    parser.add_argument(
         "--real-time",
         action="store_true",
-        help="accepted for symmetry: a served laboratory is always on the system's clock",
+        help="accepted for symmetry: that is so without --virtual-time",
     )
 
 
@@ -79,21 +92,31 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
     life_s, ports = _life(args.life_s), _ports(args.port)
     profile = load_profile(args.profile)
-    sample = _sample(args.experiment, profile)
+    sample, around = _sample(args.experiment, profile)
     faults = fault_options.chosen(args, profile)
+    file = _address_file(args, profile)
     with (
         _interruptible(),
-        serve_laboratory(profile, sample, faults=faults, ports=ports, life_s=life_s) as serving,
+        serve_laboratory(
+            profile,
+            sample,
+            surroundings=around,
+            faults=faults,
+            ports=ports,
+            life_s=life_s,
+            control="none" if file is None else "virtual" if args.virtual_time else "real",
+        ) as serving,
+        _announced(serving, file),
     ):
         try:
             if args.write_profile is not None:
                 _write_profile(args.write_profile, profile, serving.resources)
-            _say(args, profile, serving, life_s, out)
+            _say(args, profile, serving, (life_s, file), out)
             _wait(serving, life_s, out)
         except KeyboardInterrupt:
             out.line(f"{profile.bench}: ended by a signal")
         else:
-            out.line(f"{profile.bench}: ended after {life_s:g} s")
+            out.line(f"{profile.bench}: ended{_why(serving, life_s)}")
     return 0
 
 
@@ -118,12 +141,14 @@ def _say(
     args: argparse.Namespace,
     profile: BenchProfile,
     serving: ServedLaboratory,
-    life_s: float,
+    about: tuple[float, Path | None],
     out: Output,
 ) -> None:
-    """Print where the instruments are, before anybody connects."""
+    """Print where the instruments are, before anybody connects; life, s, and address file."""
     recipe = serving.laboratory.recipe
-    out.line(f"SIMULATED laboratory of {profile.bench}, on the system's clock")
+    life_s, file = about
+    time = "in virtual time" if args.virtual_time else "on the system's clock"
+    out.line(f"SIMULATED laboratory of {profile.bench}, {time}")
     out.line(f"sample: {', '.join(f'{key} {value}' for key, value in recipe.items())}\n")
     width = max(map(len, serving.resources))
     for who, resource in serving.resources.items():
@@ -131,6 +156,8 @@ def _say(
     for fault in serving.laboratory.faults:
         out.line(f"  fault {fault}")
     out.line("\nEvery message and reply ends with a line feed.")
+    if file is not None:
+        out.line(f"Use it with: operando run EXPERIMENT --laboratory {file}")
     out.line(f"Ends after {life_s:g} s, or with Ctrl-C.")
     out.result(
         {
@@ -141,6 +168,8 @@ def _say(
             "identities": serving.identities,
             "faults": [str(fault) for fault in serving.laboratory.faults],
             "life_s": life_s,
+            "virtual_time": bool(args.virtual_time),
+            "address_file": None if file is None else str(file),
             "profile": None if args.write_profile is None else str(args.write_profile),
         }
     )
@@ -160,14 +189,59 @@ def _wait(serving: ServedLaboratory, life_s: float, out: Output) -> None:
             return
 
 
-def _sample(experiment: str | None, profile: BenchProfile) -> dict[str, Any] | None:
-    """What an experiment file says lies on a simulated bench."""
+def _sample(
+    experiment: str | None, profile: BenchProfile
+) -> tuple[dict[str, Any] | None, Surroundings | None]:
+    """What an experiment file says lies on a simulated bench, and what surrounds it."""
     if experiment is None:
-        return None
+        return None, None
     from orchestrator.experiment import load_experiment
+    from orchestrator.laboratory import Surroundings
 
-    recipe = load_experiment(experiment, profile=profile).sample.simulate_as
-    return None if recipe is None else recipe.model_dump()
+    one = load_experiment(experiment, profile=profile)
+    recipe = one.sample.simulate_as
+    around = Surroundings(**one.environment.model_dump())
+    return None if recipe is None else recipe.model_dump(exclude_none=True), around
+
+
+def _address_file(args: argparse.Namespace, profile: BenchProfile) -> Path | None:
+    """Where the address file goes; None: there is no control channel."""
+    from orchestrator.errors import NoAnswerError, OrchestratorError, ProfileError
+    from orchestrator.laboratory import attach
+    from orchestrator.state import state_directory
+
+    file: Path | None = args.address_file
+    if file is None and args.virtual_time:
+        file = state_directory() / "laboratories" / f"{profile.bench}.json"
+    if file is None or not file.exists():
+        return file
+    try:
+        attach(file).close()
+    except NoAnswerError:
+        return file  # of a laboratory that has ended without its farewell
+    except OrchestratorError as error:
+        what, remedy = f"exists and is something else ({error})", "name another --address-file"
+        raise ProfileError(str(file), what, remedy=remedy) from None
+    what, remedy = "leads to a laboratory that runs", "end that, or name another --address-file"
+    raise ProfileError(str(file), what, remedy=remedy)
+
+
+@contextmanager
+def _announced(serving: ServedLaboratory, file: Path | None) -> Iterator[None]:
+    """Write the address file; it goes with the laboratory."""
+    if file is None or serving.address is None:
+        yield
+        return
+    serving.address.write(file)
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _why(serving: ServedLaboratory, life_s: float) -> str:
+    """Why it has ended."""
+    return " over its control channel" if serving.told_to_end else f" after {life_s:g} s"
 
 
 def _life(text: str) -> float:
@@ -203,9 +277,12 @@ def _number(text: str) -> float:
 def _write_profile(path: Path, profile: BenchProfile, resources: Mapping[str, str]) -> None:
     """Write the bench as its clients see it; JSON is YAML too."""
     from orchestrator.errors import ProfileError
+    from orchestrator.laboratory import readdressed
 
-    addresses = {link.resource: resources.get(who) for who, link in profile.links.items()}
-    document = _readdressed(profile.to_document(), addresses)
+    addresses = {
+        link.resource: resources[who] for who, link in profile.links.items() if who in resources
+    }
+    document = readdressed(profile.to_document(), addresses)
     document.pop("journal_every_s", None)  # a bench in real time has a tighter bound of its own
     document["bench"] = f"{profile.bench[:55]}-over-tcp"
     try:
@@ -214,15 +291,3 @@ def _write_profile(path: Path, profile: BenchProfile, resources: Mapping[str, st
         raise ProfileError(
             str(path), f"cannot be written: {error.strerror}", remedy="choose another place"
         ) from None
-
-
-def _readdressed(value: Any, addresses: Mapping[str, str | None]) -> Any:
-    """A document with the addresses of simulated instruments replaced."""
-    if isinstance(value, dict):
-        return {
-            key: (addresses.get(one) or one)
-            if key == "resource" and isinstance(one, str)
-            else _readdressed(one, addresses)
-            for key, one in value.items()
-        }
-    return [_readdressed(one, addresses) for one in value] if isinstance(value, list) else value

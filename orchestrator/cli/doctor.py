@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from devices.clock import monotonic, wall_time
+from orchestrator.cli import laboratory_option
 from orchestrator.cli.output import Output
 
 HELP = "check environment, package names, disk, clocks and, with --bench, every instrument"
@@ -43,13 +44,14 @@ class Finding:
 def register(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("--bench", help="bench profile by name or path")
+    laboratory_option.register(parser)
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Examine; exit code 3 if anything is wrong."""
     findings = [*_environment(), *_names(), *_disk(args.data), *_clocks()]
     if args.bench:
-        findings += _instruments(args.bench, args.data)
+        findings += _instruments(args.bench, args.data, args.laboratory)
     for finding in findings:
         out.line(f"{finding.verdict:>8}  {finding.check}: {finding.text}")
     wrong = [finding for finding in findings if finding.verdict == "wrong"]
@@ -108,10 +110,10 @@ def _clocks() -> Iterator[Finding]:
     yield Finding("clocks", fit, f"wall and monotonic clock differ by {drift_s * 1e3:.3f} ms")
 
 
-def _instruments(bench_name: str, data: Path) -> Iterator[Finding]:
+def _instruments(bench_name: str, data: Path, laboratory: Path | None) -> Iterator[Finding]:
     from orchestrator.bench import open_bench
 
-    with open_bench(bench_name, data=data) as bench:
+    with open_bench(bench_name, data=data, laboratory=laboratory) as bench:
         for who, link in bench.links.items():
             identity = link.identity
             kind = "SIMULATED" if identity.simulated else "hardware, driver not verified on it"

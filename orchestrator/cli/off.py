@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from orchestrator.cli import laboratory_option
 from orchestrator.cli.output import Output
 
 HELP = "switch everything on a bench off now, verified by read-back"
@@ -12,6 +13,7 @@ HELP = "switch everything on a bench off now, verified by read-back"
 def register(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("bench", help="bench profile by name or path")
+    laboratory_option.register(parser)
     parser.add_argument(
         "--acknowledge",
         action="store_true",
@@ -21,12 +23,17 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Switch off; needs neither engine, store nor scheduler, and no lock."""
-    from devices.errors import InstrumentFault  # keep `--help` fast
+    import os  # keep `--help` fast
+
+    from devices.errors import InstrumentFault
+    from orchestrator.laboratory import laboratory_of
     from orchestrator.profile.loading import load_profile
     from orchestrator.safe_off import energisers, switch_off
     from orchestrator.watchdog.latch import Latch
 
     profile = load_profile(args.bench)
+    there = laboratory_of(profile, args.laboratory, environment=os.environ)
+    profile = profile if there is None else there.reached(profile)
     report = switch_off(profile)
     if not report.ok:
         told = "; ".join(f"{name}: {why}" for name, why in report.unsafe.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from orchestrator.cli import fault_options
+from orchestrator.cli import fault_options, laboratory_option
 from orchestrator.cli.output import Output
 from orchestrator.cli.points import numbers, some_of
 
@@ -19,6 +19,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--real-time", action="store_true", help="put a simulated bench on the system's clock"
     )
+    laboratory_option.register(parser)
     fault_options.register(parser)
     parser.add_argument("--no-report", action="store_true", help="write no report")
     parser.add_argument(

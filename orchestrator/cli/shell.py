@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from orchestrator.cli import fault_options
+from orchestrator.cli import fault_options, laboratory_option
 from orchestrator.cli.interrupts import ending_in_order
 from orchestrator.cli.output import Output
 
@@ -33,6 +33,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--real-time", action="store_true", help="put a simulated bench on the system's clock"
     )
+    laboratory_option.register(parser)
     fault_options.register(parser)
 
 
@@ -48,7 +49,13 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
     profile = load_profile(args.bench)
     faults = fault_options.chosen(args, profile)
-    with open_bench(profile, data=args.data, faults=faults, real_time=args.real_time) as bench:
+    with open_bench(
+        profile,
+        data=args.data,
+        faults=faults,
+        real_time=args.real_time,
+        laboratory=args.laboratory,
+    ) as bench:
         bench.say = out.line
         _session(bench, out)
     if bench.RE.unsafe:

@@ -5,6 +5,8 @@ builds what answers there, around one sample, and the time in which it all happe
 into `samples.SAMPLES`, new simulated instruments into `instruments.INSTRUMENTS`.
 """
 
+from orchestrator.laboratory.address import LaboratoryAddress, read_address, readdressed
+from orchestrator.laboratory.attached import AttachedLaboratory, attach, laboratory_of
 from orchestrator.laboratory.instruments import INSTRUMENTS
 from orchestrator.laboratory.samples import (
     DEFAULT_SAMPLE,
@@ -25,11 +27,17 @@ __all__ = [
     "LINEAR_CELL",
     "MICROSCOPE_SAMPLE",
     "SIMULATED_DRIVERS",
+    "AttachedLaboratory",
     "Laboratory",
+    "LaboratoryAddress",
     "ServedLaboratory",
     "Surroundings",
     "TimeBase",
+    "attach",
+    "laboratory_of",
     "over_tcp",
+    "read_address",
+    "readdressed",
     "sample_area_cm2",
     "serve_laboratory",
     "simulated_resource",

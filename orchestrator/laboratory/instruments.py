@@ -145,3 +145,9 @@ INSTRUMENTS: Mapping[str, Callable[[Place], Any]] = {
     "keithley_2750": _keithley_2750,
 }
 """What makes a simulated instrument, by the driver that speaks to it."""
+
+SWITCH_OFF: Mapping[str, tuple[bytes, ...]] = {
+    "keithley_2450": (b":ABORt", b":OUTPut OFF"),
+    "potentiostat_bridge": (b"TECHnique:STOP",),
+}
+"""What the keys at the front panel of an instrument that drives a cell do, by driver."""

@@ -54,6 +54,31 @@ class WireInstrument(Protocol):
         ...
 
 
+class Client(Protocol):
+    """One connection to something that keeps its clients apart."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Cut what arrives into messages."""
+        ...
+
+    def exchange(self, message: bytes) -> Outcome:
+        """Act on one message and say what happens on the wire."""
+        ...
+
+    def left(self) -> None:
+        """The connection is gone."""
+        ...
+
+
+@runtime_checkable
+class Receptionist(Protocol):
+    """Something served that keeps its clients apart: each connection gets a `Client`."""
+
+    def client(self) -> Client:
+        """For a new connection."""
+        ...
+
+
 def exchanger(instrument: Instrument) -> Callable[[bytes], Outcome]:
     """Function that hands one message to an instrument of either kind.
 

@@ -18,6 +18,31 @@ class MessageTooLong(SimulationError):  # noqa: N818 - it says what the client d
     """A client sent more than `MAX_MESSAGE_BYTES` without ending its message."""
 
 
+class Lines:
+    """Cuts a stream into lines, none longer than a bound.
+
+    Args:
+        max_bytes: The bound.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Add bytes as they arrive; returns every line now complete, without terminators.
+
+        Raises:
+            MessageTooLong: A line is longer than the bound.
+        """
+        self._buffer += data
+        *lines, rest = self._buffer.split(b"\n")
+        if any(len(line) > self._max_bytes for line in (*lines, rest)):
+            raise MessageTooLong(f"wire: line of more than {self._max_bytes} bytes")
+        self._buffer = rest
+        return [bytes(line) for line in lines]
+
+
 class Framing:
     """Cuts a stream into messages at newlines that are not inside a binary block."""
 

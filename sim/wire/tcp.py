@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sim.wire.carrying import Instrument, Outcome, exchanger, refuses
+from sim.wire.carrying import Client, Instrument, Outcome, Receptionist, exchanger, refuses
 from sim.wire.framing import Framing, MessageTooLong
 
 LIFE_S = 600.0
@@ -38,6 +38,9 @@ class Served:
         dead_socket_port: Port at which a connection ends all others; 0 where there is none.
         errors: What instruments raised while they were served, oldest first.
         ended: Set when the server has ended, by itself or not.
+        told_to_end: Whether what is served has ended the server.
+        end: Ends the server; for what is served, which is asked on the server's own thread.
+        drop: Resets every connection to the instruments; as `end`.
     """
 
     host: str
@@ -45,6 +48,9 @@ class Served:
     dead_socket_port: int = 0
     errors: list[BaseException] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
+    told_to_end: bool = False
+    end: Callable[[], None] = lambda: None
+    drop: Callable[[], None] = lambda: None
 
     def resource(self, name: str) -> str:
         """VISA resource string of one instrument."""
@@ -56,8 +62,14 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, door: _Door) -> None:
         self._door = door
-        self._framing = Framing()
-        self._exchange = exchanger(door.instrument)
+        self._client: Client | None = None
+        self._feed: Callable[[bytes], list[bytes]]
+        self._exchange: Callable[[bytes], Outcome]
+        if isinstance(door.instrument, Receptionist):
+            self._client = door.instrument.client()
+            self._feed, self._exchange = self._client.feed, self._client.exchange
+        else:
+            self._feed, self._exchange = Framing().feed, exchanger(door.instrument)
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -73,10 +85,12 @@ class _Connection(asyncio.Protocol):
         del exc
         self._transport = None
         self._door.leave(self)
+        if self._client is not None:
+            self._client.left()
 
     def data_received(self, data: bytes) -> None:
         try:
-            for message in self._framing.feed(data):
+            for message in self._feed(data):
                 if self._transport is None or self._transport.is_closing():
                     return
                 self._carry(self._exchange(message))
@@ -117,21 +131,21 @@ class _Door:
 
     def __init__(
         self,
-        instrument: Instrument,
+        instrument: Instrument | Receptionist,
         errors: list[BaseException],
         *,
         exclusive: bool,
         port: int = 0,
     ) -> None:
         self.instrument, self.errors = instrument, errors
-        self._exclusive = exclusive
+        self._exclusive = exclusive and not isinstance(instrument, Receptionist)
         self._clients: set[_Connection] = set()
         self._server: asyncio.Server | None = None
         self.port = port
 
     def admit(self, client: _Connection) -> bool:
         """Whether a client may stay: an instrument may have room for one only."""
-        if refuses(self.instrument) or (self._exclusive and self._clients):
+        if self._refuses() or (self._exclusive and self._clients):
             return False
         self._clients.add(client)
         return True
@@ -152,11 +166,14 @@ class _Door:
         """Stop and start listening as the instrument refuses connections or not."""
         while True:
             await asyncio.sleep(_WATCH_S)
-            if refuses(self.instrument) and self._server is not None:
+            if self._refuses() and self._server is not None:
                 self._server.close()
                 self._server = None
-            elif not refuses(self.instrument) and self._server is None:
+            elif not self._refuses() and self._server is None:
                 await self.open(host)
+
+    def _refuses(self) -> bool:
+        return not isinstance(self.instrument, Receptionist) and refuses(self.instrument)
 
     def close(self) -> None:
         """Stop listening and close every connection."""
@@ -192,6 +209,12 @@ async def _run(
         ]
         if served.dead_socket_port < 0:
             dead.append(await _dead_socket(served, doors))
+
+        def end() -> None:
+            served.told_to_end = True
+            stop.set()
+
+        served.end, served.drop = end, lambda: _drop(doors)
         ready(stop)
         async with asyncio.timeout(life_s):
             await stop.wait()
@@ -212,13 +235,19 @@ async def _dead_socket(served: Served, doors: Mapping[str, _Door]) -> asyncio.Se
     """Listen at a port of its own; whoever connects there ends all other connections."""
 
     def end_all(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for door in doors.values():
-            door.clear("reset")
+        _drop(doors)
         writer.close()
 
     server = await asyncio.start_server(end_all, served.host, 0)
     served.dead_socket_port = int(server.sockets[0].getsockname()[1])
     return server
+
+
+def _drop(doors: Mapping[str, _Door]) -> None:
+    """Reset every connection to an instrument."""
+    for door in doors.values():
+        if not isinstance(door.instrument, Receptionist):
+            door.clear("reset")
 
 
 class _Thread(threading.Thread):
@@ -255,7 +284,7 @@ class _Thread(threading.Thread):
 
 @contextlib.contextmanager
 def serve(
-    instruments: Mapping[str, Instrument],
+    instruments: Mapping[str, Instrument | Receptionist],
     *,
     host: str = "127.0.0.1",
     ports: Mapping[str, int] | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import time
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from orchestrator.records.directory import DataDirectory
 from orchestrator.records.reading import read_journal
 from orchestrator.records.runs import load_run
 from orchestrator.running import run_experiment
+from tests.served_laboratory import served
 
 HIDDEN = {"uid", "run_start", "descriptor", "stream_resource", "uri", "scan_id"}
 FAULTS = ("short:cell:9000:9600:ohm=200", "black:mri:600:1200", "stuck_reading:pstat:5000:5600")
@@ -27,6 +29,10 @@ def experiment() -> Experiment:
     document["images"][0]["settings"]["averages"] = 16
     document["stop_when"] = []
     return Experiment.model_validate(document)
+
+
+def recipe(one: Experiment):
+    return one.sample.simulate_as.model_dump(exclude_none=True)
 
 
 class Nosy:
@@ -68,14 +74,13 @@ class Done:
         data: Where its records go.
         transport: As for `open_bench`.
         seed: Of additional questions; None asks none.
+        told: For `open_bench`, otherwise.
     """
 
-    def __init__(self, data, transport: str, seed: int | None = None) -> None:
+    def __init__(self, data, transport: str, seed: int | None = None, **told) -> None:
         one = experiment()
-        recipe = one.sample.simulate_as.model_dump(exclude_none=True)
-        with open_bench(
-            "sim-mri", data=data, sample=recipe, faults=FAULTS, transport=transport
-        ) as bench:
+        told = {"sample": recipe(one), "faults": FAULTS, "transport": transport, **told}
+        with open_bench("sim-mri", data=data, **told) as bench:
             nosy = None if seed is None else Nosy(bench, seed)
             self.addresses = [link.resource for link in bench.links.values()]
             self.result = run_experiment(one, bench, speak=io.StringIO())
@@ -127,3 +132,28 @@ def test_whoever_asks_more_changes_nothing(in_process, tmp_path, transport):
     asked = Done(tmp_path, transport, seed=7)
     assert asked.asked > 100
     same(in_process, asked)
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    file = tmp_path / "laboratory.json"
+    with served(file, sample=recipe(experiment()), faults=FAULTS) as there:
+        yield there, {"laboratory": file, "faults": ()}
+
+
+def test_a_laboratory_of_another_process_gives_the_same_documents(in_process, tmp_path, elsewhere):
+    there, told = elsewhere
+    done = Done(tmp_path, "process", **told)
+    assert all(address.startswith("TCPIP0::127.0.0.1::") for address in done.addresses)
+    same(in_process, done)
+    after = there.cell()
+    assert after["charge_mah"] == in_process.truth["charge_mah"]
+    time.sleep(0.05)
+    assert there.cell() == after  # it stands still without an engine
+
+
+def test_whoever_asks_more_in_another_process_changes_nothing(in_process, tmp_path, elsewhere):
+    _, told = elsewhere
+    done = Done(tmp_path, "process", seed=7, **told)
+    assert done.asked > 100
+    same(in_process, done)
