@@ -76,7 +76,7 @@ class AmendableRunner(CellRunner):
             return None
         if self.run is None or self.run.apart:  # it stands still
             return self._left
-        return remainder(self._left, self._clock.time() - self.run.began_s)
+        return remainder(self._left, self.run.elapsed_s(self._clock.time()))
 
     def amend(self, amendment: Amendment, told: Callable[[], None]) -> None:
         """Go on with a changed step: its program is ended, and what is left loaded anew.

@@ -5,9 +5,9 @@ Several exposures may want something of one cell at a time; the strictest wish i
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from ophyd.status import Status
 
@@ -74,6 +74,20 @@ class CellHold:
     def pending(self) -> bool:
         """Whether something else is wanted than what is in force."""
         return self.wanted != self.in_force
+
+    @property
+    def names(self) -> list[str]:
+        """Who wants something of the cell."""
+        return list(self._wishes)
+
+    def state(self) -> dict[str, Any]:
+        """All wishes, JSON-able."""
+        return {who: asdict(wish) for who, wish in self._wishes.items()}
+
+    def restore(self, wishes: Mapping[str, Wish]) -> None:
+        """These wishes are in force."""
+        self._wishes = dict(wishes)
+        self.carried_out()
 
     def ask(self, who: str, wish: Wish) -> Status:
         """Want something until the next wish of the same exposure; idempotent.

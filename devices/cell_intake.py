@@ -22,12 +22,14 @@ class CellIntake:
     Attributes:
         place: Where the running step stands.
         last: Last current (mA) and voltage (V) of a step or a spectrum; NaN before the first.
+        last_s: Experiment time of the last record of any program, Unix s.
     """
 
     def __init__(self, face: Face, log: CellLog, eis: ImpedanceSpectra) -> None:
         self._face, self._log, self._eis = face, log, eis
         self.place = Place()
-        self.last, self._last_s = (np.nan, np.nan), -np.inf
+        self.last: tuple[float, float] = (np.nan, np.nan)
+        self.last_s = -np.inf
 
     def take(self, run: CellRun, page: Page) -> None:
         """Take what was read of a running program."""
@@ -35,8 +37,8 @@ class CellIntake:
         if not len(page.elapsed_s):
             return
         # the sum of two times may be rounded to before the record that came last
-        t_s = np.maximum(run.began_s + page.elapsed_s, self._last_s)
-        self._last_s = float(t_s[-1])
+        t_s = np.maximum(run.began_s + page.elapsed_s, self.last_s)
+        self.last_s = float(t_s[-1])
         if not run.apart:
             self.last = float(page.current_ma[-1]), float(page.voltage_v[-1])
         place = (self.place.step_index, self.place.cycle)

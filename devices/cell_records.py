@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,10 @@ def joined(batches: Sequence[Records]) -> tuple[list[float], dict[str, npt.NDArr
 class CellLog:
     """What a run knows of a cell: charge, records that wait to become a page, who watches.
 
+    A run that goes on after a crash (`restore`) has records that its journal holds already: they
+    count and are shown, and do not wait. What was read back before anybody could watch is shown
+    to who begins to watch before the next page.
+
     Attributes:
         charge: Integrates the records' current.
     """
@@ -70,15 +74,41 @@ class CellLog:
         self.charge = ChargeCounter()
         self._listeners: list[Callable[[Records], None]] = []
         self._waiting: list[Records] = []
+        self._read_back: list[Records] | None = None
+        self._known_until_s = -math.inf
 
     def reset(self) -> None:
         """A run begins: charge counts from zero, nothing waits."""
         self.charge.reset()
         self._waiting.clear()
+        self._read_back, self._known_until_s = None, -math.inf
+
+    @property
+    def waiting(self) -> Sequence[Records]:
+        """Records that are no page yet."""
+        return tuple(self._waiting)
+
+    def restore(
+        self, charge: Mapping[str, Any], waiting: Sequence[Records], known_until_s: float
+    ) -> None:
+        """Go on with what a checkpoint says.
+
+        Args:
+            charge: State of the charge counter.
+            waiting: Records that were no page when it was written.
+            known_until_s: Experiment time of the last record in the journal, Unix s.
+        """
+        self.reset()
+        self.charge.restore(charge)
+        self._known_until_s, self._read_back = known_until_s, []
+        for records in waiting:
+            self._wait(records)
 
     def subscribe(self, listener: Callable[[Records], None]) -> Callable[[], None]:
         """Show every batch of new records to `listener`; returns how to end that."""
         self._listeners.append(listener)
+        for records in self._read_back or ():
+            listener(records)
         return lambda: self._listeners.remove(listener) if listener in self._listeners else None
 
     def add(
@@ -94,8 +124,19 @@ class CellLog:
         t_s, current_ma, voltage_v = columns
         net, through = self.charge.add(t_s, current_ma)
         records = Records(t_s, voltage_v, current_ma, net, through, *place, connected_s)
-        self._waiting.append(records)
+        self._wait(records)
+        if self._read_back is not None:
+            self._read_back.append(records)
         return records
+
+    def _wait(self, records: Records) -> None:
+        """Let records wait for their page, those that no journal has."""
+        new = records.t_s > self._known_until_s
+        if new.all():
+            self._waiting.append(records)
+        elif new.any():
+            columns = {name: getattr(records, name)[new] for name in ("t_s", *COLUMNS[:4])}
+            self._waiting.append(replace(records, **columns))
 
     def tell(self, records: Records) -> None:
         """Show records to everybody who watches."""
@@ -105,5 +146,6 @@ class CellLog:
     def take_page(self) -> Iterator[tuple[list[float], dict[str, npt.NDArray[Any]]]]:
         """Times and columns of everything that waits; nothing if nothing does."""
         waiting, self._waiting = self._waiting, []
+        self._read_back, self._known_until_s = None, -math.inf
         if waiting:
             yield joined(waiting)

@@ -74,6 +74,8 @@ class CellRun:
         spectrum: Points read so far.
         stored: Whether its spectrum is whole and was kept.
         apart: The step, if there is one, stands still: none of this is part of it.
+        skew_s: The host's clock has moved so much more than the instrument's since the start, s:
+            somebody set it.
     """
 
     programs: tuple[Program, ...]
@@ -84,6 +86,11 @@ class CellRun:
     spectrum: list[SpectrumPoints] = field(default_factory=list)
     stored: bool = False
     apart: bool = False
+    skew_s: float = 0.0
+
+    def elapsed_s(self, now_s: float) -> float:
+        """How long it has run at a time of the host's clock, Unix s, by the instrument's; s."""
+        return now_s - self.began_s - self.skew_s
 
     @property
     def duration_s(self) -> float:

@@ -259,7 +259,7 @@ class CellRunner:
         run, left = self.run, self._left
         if run is None or left is None or self.phase is not Phase.RUNNING:
             return
-        rest = remainder(left, self._clock.time() - run.began_s)
+        rest = remainder(left, run.elapsed_s(self._clock.time()))
         if rest is None or not during(rest, request, self._intake.last):
             return  # it waits for the end of the step
         self._interrupt(_TRIES)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +33,26 @@ class ChargeCounter:
         self._last: tuple[float, float] | None = None
         self._knots: deque[tuple[Floats, Floats, Floats]] = deque()
 
+    def state(self) -> dict[str, Any]:
+        """Totals and the last record, JSON-able; what `at` knows of the past is not in it."""
+        return {
+            "net_mah": self.net_mah,
+            "throughput_mah": self.throughput_mah,
+            "last": None if self._last is None else list(self._last),
+            "until_s": float(self._knots[-1][0][-1]) if self._knots else None,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` has written: the next record continues the last one."""
+        self.reset()
+        self.net_mah, self.throughput_mah = state["net_mah"], state["throughput_mah"]
+        self._last = None if state["last"] is None else (state["last"][0], state["last"][1])
+        if state["until_s"] is not None:
+            until, net, through = (
+                np.array([state[name]]) for name in ("until_s", "net_mah", "throughput_mah")
+            )
+            self._knots.append((until, net, through))
+
     def break_(self) -> None:
         """Say that the cell was disconnected: no charge until the next record."""
         self._last = None
@@ -43,8 +65,9 @@ class ChargeCounter:
         t = np.concatenate(((last_t,), t_s))
         i = np.concatenate(((last_ma,), now_ma))
         step_mah = (i[1:] + i[:-1]) * (t[1:] - t[:-1]) * (0.5 / 3600.0)
-        net = self.net_mah + step_mah.cumsum()
-        through = self.throughput_mah + np.abs(step_mah).cumsum()
+        # one sum from the first record on: its rounding must not depend on who asked when
+        net = np.cumsum(np.concatenate(((self.net_mah,), step_mah)))[1:]
+        through = np.cumsum(np.concatenate(((self.throughput_mah,), np.abs(step_mah))))[1:]
         self._last = (float(t_s[-1]), float(now_ma[-1]))
         self.net_mah, self.throughput_mah = float(net[-1]), float(through[-1])
         self._knots.append((t_s, net, through))

@@ -8,7 +8,7 @@ spectrum, within the running step or, where none runs, of the cell at rest.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ophyd import Component as Cpt
 from ophyd import Device
 from ophyd.status import Status
 
+from devices.cell_checkpoint import array, column
 from devices.cell_run import Outcome, SpectrumRequest
 from devices.clock import Clock
 from devices.derived import Analyses
@@ -87,6 +88,8 @@ class ImpedanceSpectra(Device):
         self.analyses = Analyses(name, clock)
         self._requests: deque[SpectrumRequest] = deque()
         self._waiting: list[tuple[Floats, dict[str, Any]]] = []
+        self._adopted, self._recorded = False, 0
+        self._expected: dict[int, _Expected] = {}
 
     def __repr__(self) -> str:
         """What a person at the prompt wants to know."""
@@ -94,10 +97,13 @@ class ImpedanceSpectra(Device):
         return f"<{type(self).__name__} {self.name}: {taken} taken, {asked} asked for>"
 
     def stage(self) -> list[object]:
-        """Begin a run: spectra count from zero."""
-        self.drop_all("a run began")
-        self._waiting.clear()
-        self.spectrum.update(-1)
+        """Begin a run: spectra count from zero, or go on where a run was adopted."""
+        if not self._adopted:
+            self.drop_all("a run began")
+            self._waiting.clear()
+            self.spectrum.update(-1)
+            self._recorded = 0
+        self._adopted = False
         staged: list[object] = super().stage()
         return staged
 
@@ -119,6 +125,62 @@ class ImpedanceSpectra(Device):
             for name in COLUMNS
         }
         yield {"data": data, "timestamps": dict.fromkeys(data, stamps), "time": stamps}
+
+    # --- after a crash --------------------------------------------------------------------------
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Number of the last spectrum and those that are no page yet, JSON-able."""
+        waiting = [
+            {"t_s": t_s.tolist()} | {name: column(rows[name]) for name in COLUMNS}
+            for t_s, rows in self._waiting
+        ]
+        return {"spectrum": self.spectrum.get(), "waiting": waiting}
+
+    def restore(self, state: Mapping[str, Any], recorded: int) -> None:
+        """Go on counting; the next `stage` keeps that.
+
+        Args:
+            state: What `checkpoint` has given.
+            recorded: Number of spectra in the journal: those are no page again.
+        """
+        self.drop_all("a run began")
+        self._expected.clear()
+        self._adopted, self._recorded = True, recorded
+        self.spectrum.update(state["spectrum"])
+        self._waiting = []
+        for rows in state["waiting"]:
+            columns: dict[str, Any] = {name: array(rows[name]) for name in COLUMNS}
+            for name in ("spectrum", "series"):
+                columns[name] = columns[name].astype(int)
+            if columns["spectrum"][0] >= recorded:
+                self._waiting.append((array(rows["t_s"]), columns))
+
+    def expect(
+        self, sweep: Sweep, limits: CellLimits, series: int, *, at_rest: bool
+    ) -> SpectrumRequest:
+        """A spectrum is, or was, taken for a series of the run before; whoever claims it gets it.
+
+        Args:
+            sweep: Its frequencies and amplitude.
+            limits: Limits at the cell where no step runs.
+            series: Number of the series.
+            at_rest: Whether the step stands still meanwhile.
+        """
+        expected = self._expected[series] = _Expected()
+        request = SpectrumRequest(sweep, limits, series, expected.ended, at_rest=at_rest)
+        self._requests.appendleft(request)
+        return request
+
+    def claim(self, series: int, done: Callable[[Outcome], None]) -> bool:
+        """Be told of the spectrum that was taken for a series when the run was cut off, once.
+
+        Returns:
+            Whether there is one.
+        """
+        expected = self._expected.pop(series, None)
+        if expected is not None:
+            expected.claimed(done)
+        return expected is not None
 
     # --- for the potentiostat -------------------------------------------------------------------
 
@@ -163,7 +225,8 @@ class ImpedanceSpectra(Device):
             "dc_voltage_v": points.voltage_v,
             "charge_mah": np.array([charge_at(float(one_s)) for one_s in t_s]),
         }
-        self._waiting.append((t_s, columns))
+        if number >= self._recorded:
+            self._waiting.append((t_s, columns))
         for name, values in columns.items():
             getattr(self, name).update(values[-1].item(), timestamp=float(t_s[-1]))
         self._analyse(points, number, float(t_s[-1]))
@@ -203,6 +266,26 @@ class ImpedanceSpectra(Device):
         if request is not None and request in self._requests:
             self._requests.remove(request)
             request.done(outcome)
+
+
+class _Expected:
+    """How a spectrum went that nobody of this process has asked for; told to who claims it."""
+
+    def __init__(self) -> None:
+        self._outcome: Outcome | None = None
+        self._done: Callable[[Outcome], None] | None = None
+
+    def ended(self, outcome: Outcome) -> None:
+        """It is over."""
+        self._outcome = outcome
+        if self._done is not None:
+            self._done(outcome)
+
+    def claimed(self, done: Callable[[Outcome], None]) -> None:
+        """Somebody wants to know, now or when it is over."""
+        self._done = done
+        if self._outcome is not None:
+            done(self._outcome)
 
 
 def _linearity(points: SpectrumPoints) -> str:
@@ -276,6 +359,18 @@ class SpectrumSeries:
             self._sweep, self.limits, self._number, self._ended, at_rest=self._at_rest
         )
         self.collects.ask(self._request)
+        return self._done
+
+    def adopt(self) -> Status | None:
+        """Wait for the spectrum that was being taken when the run before was cut off.
+
+        Returns:
+            As `trigger` does; None where there is no such spectrum, so that it is missing.
+        """
+        self.new_frame.update(0)
+        self._done = Status(obj=self, timeout=None)
+        if not self.collects.claim(self._number, self._ended):
+            self._done = None
         return self._done
 
     @property

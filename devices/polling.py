@@ -38,16 +38,25 @@ class Poller:
         self._marks: list[float] = []
         self._misses = 0
 
-    def begin(self, period_s: float, duration_s: float, marks: Sequence[float] = ()) -> None:
-        """A program of `duration_s` has started now; poll it.
+    def begin(
+        self,
+        period_s: float,
+        duration_s: float,
+        marks: Sequence[float] = (),
+        *,
+        elapsed_s: float = 0.0,
+    ) -> None:
+        """A program of `duration_s` has started now, or some time ago; poll it.
 
         Args:
             period_s: Longest time between polls, s.
-            duration_s: When the program ends by itself, s after now.
-            marks: Other moments to look at it, s after now, ascending.
+            duration_s: When the program ends by itself, s after its start.
+            marks: Other moments to look at it, s after its start, ascending.
+            elapsed_s: How long ago it started, s.
         """
         self.cancel()
-        self._began_s, self._duration_s, self._period_s = self._clock.time(), duration_s, period_s
+        self._began_s = self._clock.time() - elapsed_s
+        self._duration_s, self._period_s = duration_s, period_s
         self._marks = list(marks)
         self._misses = 0
         self._schedule()

@@ -10,8 +10,10 @@ from ophyd import Component as Cpt
 from ophyd import Device, Kind
 from ophyd.status import Status
 
+from devices.adoptable import Adoptable
+from devices.adoption import Adoption
 from devices.at_prompt import Described
-from devices.cell_amending import AmendableRunner
+from devices.cell_adopting import AdoptingRunner
 from devices.cell_face import Phase, ended_with_fault
 from devices.cell_hold import HeldCell
 from devices.cell_limits import check_sweep, check_within
@@ -24,7 +26,7 @@ from devices.signals import ReadbackSignal
 from devices.technique import Amendment, Technique, charge_of
 
 
-class Potentiostat(Described, Device):
+class Potentiostat(Adoptable, Described, Device):
     """A galvanostat/potentiostat that runs each step by itself; Flyable and Pausable.
 
     `prepare` programs a `Technique`, `kickoff` energises the cell, `complete` gives a status that
@@ -106,7 +108,7 @@ class Potentiostat(Described, Device):
             worker=worker,
             resource=resource,
         )
-        self._runner = AmendableRunner(self, clock, backend, self._log, self.eis)
+        self._runner = AdoptingRunner(self, clock, backend, self._log, self.eis)
         self._runner.poll_period_s = poll_period_s
         self._done = _finished(self)
         self.poll_period_s.update(poll_period_s)
@@ -140,7 +142,7 @@ class Potentiostat(Described, Device):
     def under_way(self) -> tuple[float, float] | None:
         """How long what drives or watches the cell has run, and its longest time, s."""
         run = self._runner.run
-        return None if run is None else (self.clock.time() - run.began_s, run.duration_s)
+        return None if run is None else (run.elapsed_s(self.clock.time()), run.duration_s)
 
     @property
     def simulated(self) -> bool:
@@ -190,10 +192,15 @@ class Potentiostat(Described, Device):
     # --- Stageable, Preparable, Flyable ---
 
     def stage(self) -> list[object]:
-        """Begin a run: the cell must be off, and charge and spectra count from zero."""
-        if self.energised or self._backend.output_on():
-            self.stop()
-        self._runner.reset()
+        """Begin a run: the cell must be off, and charge and spectra count from zero.
+
+        After `adopt` the work of the run before goes on instead.
+        """
+        if not self._adopted:
+            if self.energised or self._backend.output_on():
+                self.stop()
+            self._runner.reset()
+        self._adopted = False
         self._publish_charge()
         self.eis.stage()
         staged: list[object] = super().stage()
@@ -222,7 +229,7 @@ class Potentiostat(Described, Device):
         if isinstance(technique, Amendment):
             return self._amend(technique)
         if self._runner.phase in (Phase.RUNNING, Phase.PAUSED):
-            if technique is self._runner.technique:
+            if technique == self._runner.technique:
                 return _finished(self)
             raise InstrumentFault(
                 self.name, "asked to prepare while a step runs", remedy="stop it first"
@@ -371,6 +378,15 @@ class Potentiostat(Described, Device):
             self._done.set_exception(ended_with_fault(self.name))
         else:
             self._done.set_finished()
+
+    def _end_adoption(self, adoption: Adoption) -> None:
+        """Readings are those of the last record; only a step that runs has yet to end."""
+        current_ma, voltage_v = self._runner.last
+        self.voltage_v.update(voltage_v)
+        self.current_ma.update(current_ma)
+        self._publish_charge()
+        if adoption.found != "running":
+            self.show_end(self.end_reason.get())
 
     def _publish_charge(self) -> None:
         self.charge_mah.update(self._log.charge.net_mah)

@@ -6,7 +6,7 @@ Plans and devices know these protocols; drivers and the bench supply them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from devices.adoption import Attached, Fit
 from devices.cell_program import (
     CellLimits,
     EndReason,
@@ -29,12 +30,14 @@ from devices.cell_program import (
 from devices.clock import Owner
 
 __all__ = [
+    "Attached",
     "CellLimits",
     "ChargeSource",
     "ConsoleState",
     "ConsoleStatus",
     "Derived",
     "EndReason",
+    "Fit",
     "Floats",
     "FrameSink",
     "Identity",
@@ -114,6 +117,26 @@ class PotentiostatBackend(Protocol):
 
     def rewind(self, index: int) -> None:
         """Let the next poll begin at this row again (after a crash)."""
+        ...
+
+    def mark(self) -> Mapping[str, Any]:
+        """What the loaded program is known by in the instrument, JSON-able; asks nothing.
+
+        ``index`` is the row at which the next poll begins, ``started`` whether it was started.
+        """
+        ...
+
+    def attach(self, programs: Sequence[Program], mark: Mapping[str, Any]) -> Attached:
+        """Find the programs of a host that is gone: reads, and changes nothing at the cell.
+
+        If they are there (`Fit.OURS`), `poll` gives their rows from the mark's index on, a
+        spectrum from its first point, and `stop` ends them, as if this backend had started them.
+
+        Args:
+            programs: What was loaded together; none asks whether nothing runs and nothing is
+                driven (`Fit.GONE`), whatever is loaded.
+            mark: What `mark` said of them.
+        """
         ...
 
     def stop(self) -> Page:

@@ -8,13 +8,16 @@ again: somebody must look first.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from devices.errors import DeviceError, InstrumentFault
 from devices.roles import (
+    Attached,
+    Fit,
     Identity,
     Page,
     PotentiostatBackend,
@@ -82,6 +85,19 @@ class WithSecondPath:
     def rewind(self, index: int) -> None:
         """As `PotentiostatBackend.rewind`."""
         self.first.rewind(index)
+
+    def mark(self) -> Mapping[str, Any]:
+        """As `PotentiostatBackend.mark`."""
+        return self.first.mark()
+
+    def attach(self, programs: Sequence[Program], mark: Mapping[str, Any]) -> Attached:
+        """As `PotentiostatBackend.attach`; nothing is followed behind an open relay."""
+        attached = self.first.attach(programs, mark)
+        if attached.fit is not Fit.OURS or self.relay.connected() or not self.first.output_on():
+            return attached
+        return Attached(
+            Fit.FOREIGN, "the relay in its cell's lead is open: nobody closes it blindly"
+        )
 
     def stop(self) -> Page:
         """Switch off; where that fails, disconnect the cell.

@@ -14,7 +14,15 @@ import pytest
 
 from devices.clock import LoopClock
 from devices.potentiostat import Potentiostat
-from devices.roles import CellLimits, Identity, Page, PotentiostatCapabilities, ProgramState
+from devices.roles import (
+    Attached,
+    CellLimits,
+    Fit,
+    Identity,
+    Page,
+    PotentiostatCapabilities,
+    ProgramState,
+)
 from orchestrator.engine import Engine
 from sim.clock import JumpingLoop
 from tests import latencies
@@ -195,6 +203,15 @@ class ArithmeticBackend:
 
     def rewind(self, index):
         self.row = index
+
+    def mark(self):
+        return {"index": self.row, "started": self.starts > 0}
+
+    def attach(self, programs, mark):
+        if not programs or programs[0] != self.program:
+            return Attached(Fit.FOREIGN if self.on else Fit.GONE)
+        self.row = mark["index"]
+        return Attached(Fit.OURS)
 
     def stop(self):
         if self.on:

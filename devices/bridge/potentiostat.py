@@ -75,7 +75,7 @@ class PotentiostatPlugin(ABC):
     def commands(self) -> CommandTable:
         """The potentiostat's headers."""
         return {
-            "TECHnique:CAPabilities?": Command(lambda: dict(self.capabilities())),
+            "TECHnique:CAPabilities?": Command(lambda: {**self.capabilities(), "token": True}),
             "TECHnique:LOAD": Command(self._load, takes=dict),
             "TECHnique:LOAD?": Command(lambda: self._held),
             "TECHnique:STARt": Command(self._start),

@@ -12,7 +12,7 @@ from typing import Any
 
 from devices.bridge.protocol import Refusal
 
-MAX_TECHNIQUES, MAX_TESTS = 20, 3
+MAX_TECHNIQUES, MAX_TESTS, MAX_TOKEN = 20, 3, 64
 VARIABLES = ("time_s", "voltage_v", "current_ma", "abs_current_ma", "charge_mah")
 
 Check = Callable[[str, object], Any]
@@ -45,6 +45,17 @@ def _word(*words: str) -> Check:
     def check(where: str, value: object) -> str:
         if not isinstance(value, str) or value not in words:
             raise Refusal(-224, f"{where}: got {value!r:.60}, expected one of {', '.join(words)}")
+        return value
+
+    return check
+
+
+def _text(longest: int) -> Check:
+    def check(where: str, value: object) -> str:
+        if not isinstance(value, str):
+            raise Refusal(-104, f"{where}: got {value!r:.60}, expected a text")
+        if len(value) > longest:
+            raise Refusal(-222, f"{where}: got {len(value)} characters, at most {longest}")
         return value
 
     return check
@@ -165,6 +176,7 @@ _PROGRAM = _table({
     "i_range_ma": (_or_word("auto", _number(0.0, 1e6)), "auto"),
     "e_range_v": (_or_word("auto", _number(0.0, 1e3)), "auto"),
     "bandwidth": (_integer(1, 9), 8),
+    "token": (_text(MAX_TOKEN), ""),
 })  # fmt: skip
 
 

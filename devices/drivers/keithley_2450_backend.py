@@ -13,13 +13,15 @@ verified on hardware: no
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
+from devices.adoption import Attached, Fit
 from devices.drivers.keithley_2450 import (
     Keithley2450,
-    parse_records,
     parse_trigger_status,
-    records_query,
 )
 from devices.drivers.keithley_2450_program import (
     BUFFER,
@@ -27,19 +29,24 @@ from devices.drivers.keithley_2450_program import (
     Compiled,
     compile_program,
 )
+from devices.drivers.keithley_2450_rows import columns, overloaded, read_rows
 from devices.drivers.keithley_2450_status import (
     STATE,
     WITH_EXITS,
     WITHOUT_EXITS,
     Status,
+    judged,
+    new_token,
     parse_output,
     parse_settings,
     parse_status,
     parse_trigger,
+    said,
+    settings_query,
+    token_message,
 )
 from devices.errors import IdentityError, InstrumentFault, LimitError, LinkError, OutputFault
 from devices.link import Link
-from devices.link_numbers import GarbledReplyError
 from devices.roles import (
     EndReason,
     Floats,
@@ -50,8 +57,6 @@ from devices.roles import (
     ProgramState,
 )
 
-_ROWS_PER_TRANSFER = 10_000
-_OVERLOAD = 9e37
 _SAME_S = 1e-3
 
 
@@ -82,7 +87,8 @@ class Keithley2450Backend:
         self._instrument = Keithley2450(link.adapter)
         self._compiled: Compiled | None = None
         self._mode = ""
-        self._index, self._at_s = 0, -np.inf
+        self._token, self._index, self._at_s = "", 0, -np.inf
+        self._row: list[float] | None = None
         self._last_row: int | None = None
         self._end: EndReason = ""
         self._started = self._loaded = False
@@ -121,8 +127,9 @@ class Keithley2450Backend:
                 remedy="stop it first",
             )
         self._forget()
+        self._token = new_token()
         with self._link.transaction():
-            for message in compiled.messages:
+            for message in (*compiled.messages, token_message(self._token)):
                 self._link.write(message)
             self._instrument.check_errors()
             self._require_settings(compiled)
@@ -162,8 +169,50 @@ class Keithley2450Backend:
 
     def rewind(self, index: int) -> None:
         """Let the next poll begin at this row again."""
-        self._index = index
+        self._index, self._row = index, None
         self._started = True
+
+    def mark(self) -> Mapping[str, Any]:
+        """Token of the program in the instrument, and the row that was read last."""
+        return {
+            "token": self._token,
+            "index": self._index,
+            "row": self._row,
+            "started": self._started,
+        }
+
+    def attach(self, programs: Sequence[Program], mark: Mapping[str, Any]) -> Attached:
+        """Find the program of a host that is gone; reads only.
+
+        It is ours if the token, the settings that protect the cell and the exit blocks are those
+        of the program, and the row that was read last reads the same again.
+
+        Raises:
+            LinkError: The link failed; nothing was changed.
+        """
+        self._forget()
+        if not programs:
+            status = self._look()
+            text = said(status) if status.driven else ""
+            return Attached(Fit.FOREIGN if text else Fit.GONE, text)
+        compiled = compile_program(programs[0], who=self._link.who, remote_sense=self._remote_sense)
+        settings = self._link.ask_for(settings_query(compiled), parse_settings)
+        ours = len(programs) == 1 and settings.fit(compiled, mark["token"]) and self._has_exits()
+        self._loaded = ours
+        attached = judged(self._look(), settings, mark, ours=ours)
+        if attached.fit is Fit.OURS and mark["row"] is not None:
+            again = read_rows(self._link, mark["index"] - 1, mark["index"])[0].tolist()
+            if again != mark["row"]:
+                text = f"row {mark['index']} reads {again}, {mark['row']} was read before"
+                attached = Attached(Fit.CLEARED, text)
+        if attached.fit is not Fit.OURS:
+            self._forget()
+            return attached
+        self._compiled, self._mode, self._token = compiled, programs[0].mode, mark["token"]
+        self._index, self._row, self._started = mark["index"], mark["row"], True
+        self._at_s = -np.inf if self._row is None else self._row[2]
+        self._leave_out_last()
+        return attached
 
     def stop(self) -> Page:
         """Record once more, switch the output off and verify it.
@@ -226,6 +275,16 @@ class Keithley2450Backend:
             return False
         return True
 
+    def _leave_out_last(self) -> None:
+        """Whoever stopped it made a record then: at the time of the one before, or too late."""
+        status = self._look()
+        if status.trigger.running or not status.rows:
+            return
+        rows = read_rows(self._link, max(status.rows - 2, 0), status.rows)
+        repeats = len(rows) > 1 and rows[-1, 2] - rows[-2, 2] < _SAME_S
+        if overloaded(rows[-1]) or (status.aborted and repeats):
+            self._last_row = status.rows - 1
+
     def _require_off_states(self) -> None:
         states = self._link.ask(":OUTP:CURR:SMOD?;:OUTP:VOLT:SMOD?").upper()
         if states != "HIMP;HIMP":
@@ -238,24 +297,14 @@ class Keithley2450Backend:
     def _require_settings(self, compiled: Compiled) -> None:
         """Read back what protects the cell before it can be energised."""
         self._require_off_states()
-        limit = "VLIM" if compiled.source == "CURR" else "ILIM"
-        source, level, source_limit, rows = self._link.ask_for(
-            f":SOUR:FUNC?;:SOUR:{compiled.source}?;:SOUR:{compiled.source}:{limit}?"
-            f";:TRAC:POIN? {BUFFER}",
-            parse_settings,
-        )
-        expected = (compiled.source, compiled.level, compiled.source_limit)
-        if (
-            source != compiled.source
-            or not np.isclose(level, compiled.level, rtol=1e-6, atol=1e-12)
-            or not np.isclose(source_limit, compiled.source_limit, rtol=1e-6)
-            or rows < compiled.records
-        ):
+        settings = self._link.ask_for(settings_query(compiled), parse_settings)
+        if not settings.fit(compiled, self._token):
             raise InstrumentFault(
                 self._link.who,
-                f"settings read back as {(source, level, source_limit)} for {rows} records, "
-                f"expected {expected} for {compiled.records}",
-                remedy="do not start; read its event log",
+                f"settings read back as {settings}, expected {compiled.source} of "
+                f"{compiled.level:g} within {compiled.source_limit:g}, {compiled.records} records, "
+                f"token {self._token}",
+                remedy="do not start; read its event log and find out who else uses it",
             )
 
     def _read_back(self) -> None:
@@ -267,7 +316,7 @@ class Keithley2450Backend:
         """The program before this one is over."""
         self._compiled, self._loaded, self._started = None, False, False
         self._index, self._last_row, self._end = 0, None, ""
-        self._at_s = -np.inf
+        self._at_s, self._token, self._row = -np.inf, "", None
 
     def _look(self) -> Status:
         if self._loaded:
@@ -296,12 +345,12 @@ class Keithley2450Backend:
             state, self._end = ProgramState.FINISHED, reason
         elif not status.trigger.running:
             state = ProgramState.IDLE
-        current_ma, voltage_v = self._columns(rows)
+        current_ma, voltage_v = columns(rows, forces_voltage=self._program_mode() == "voltage")
         return Page(first, rows[:, 2], current_ma, voltage_v, state, reason, status.output_on)
 
     def _new_rows(self, last: int, *, stopping: bool) -> Floats:
         """Rows that were not read yet; a record made by stopping must not repeat the last one."""
-        rows = self._rows(self._index, last)
+        rows = read_rows(self._link, self._index, last)
         if not len(rows):
             return rows
         before_s = rows[-2, 2] if len(rows) > 1 else self._at_s
@@ -309,7 +358,8 @@ class Keithley2450Backend:
             rows = rows[:-1]
             self._last_row = last - 1
         self._index += len(rows)
-        self._at_s = float(rows[-1, 2]) if len(rows) else self._at_s
+        if len(rows):
+            self._at_s, self._row = float(rows[-1, 2]), rows[-1].tolist()
         return rows
 
     def _reason(self, status: Status) -> EndReason:
@@ -331,35 +381,3 @@ class Keithley2450Backend:
         if not self._mode:
             self._mode = "voltage" if self._link.ask(":SOUR:FUNC?") == "VOLT" else "current"
         return self._mode
-
-    def _rows(self, first: int, last: int) -> Floats:
-        """Rows `first` to `last - 1`, counted from 0."""
-        parts = [
-            self._transfer(start + 1, min(start + _ROWS_PER_TRANSFER, last))
-            for start in range(first, last, _ROWS_PER_TRANSFER)
-        ]
-        if not parts:
-            return np.empty((0, 3))
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    def _transfer(self, first: int, last: int) -> Floats:
-        """One binary transfer; it changes nothing, so the link may send it again."""
-        command, size = records_query(first, last)
-        return self._link.query_bytes(command, size, _records, repeat=True)
-
-    def _columns(self, rows: Floats) -> tuple[Floats, Floats]:
-        """Current in mA and voltage in V; NaN for an overload."""
-        if len(rows) and np.abs(rows[:, :2]).max() > _OVERLOAD:
-            rows = np.where(np.abs(rows) > _OVERLOAD, np.nan, rows)
-        if not len(rows):
-            return rows[:, 0], rows[:, 1]
-        voltage = self._program_mode() == "voltage"
-        current_a, voltage_v = (rows[:, 0], rows[:, 1]) if voltage else (rows[:, 1], rows[:, 0])
-        return current_a * 1e3, voltage_v
-
-
-def _records(block: bytes) -> Floats:
-    try:
-        return parse_records(block)
-    except ValueError as error:
-        raise GarbledReplyError(str(error)) from None

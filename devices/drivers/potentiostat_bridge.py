@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import json
 import math
+import secrets
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from devices.adoption import Attached, Fit
 from devices.drivers.bridge_lines import BridgeInstrument, command_once, greet, parse_object
 from devices.drivers.potentiostat_program import compile_programs
-from devices.drivers.potentiostat_status import Status, capabilities_of, status_of
+from devices.drivers.potentiostat_status import Status, capabilities_of, judged, status_of
 from devices.errors import IdentityError, InstrumentFault, LinkError, OutputFault
 from devices.link import Link
 from devices.roles import (
@@ -97,7 +99,8 @@ class BridgePotentiostat:
         self.driver = PotentiostatBridge(link.adapter, link.who)
         self._held: dict[str, Any] = {}
         self._index = self._point = 0
-        self._program = 0
+        self._program, self._token_held = 0, ""
+        self._row: list[float | None] | None = None
         self._fresh = self._started = False
         self._end: EndReason = ""
         with link.transaction():
@@ -124,6 +127,8 @@ class BridgePotentiostat:
             LinkError: The link failed.
         """
         wanted = compile_programs((program, *linked), self._capabilities, who=self._link.who)
+        token = secrets.token_hex(8) if self._takes_tokens else ""
+        wanted |= {"token": token} if token else {}
         with self._link.transaction():
             self.driver.program = wanted
             self.driver.check_errors()
@@ -136,8 +141,8 @@ class BridgePotentiostat:
                 f"{'on' if status.cell_on else 'off'}",
                 remedy="do not start; compare the agent's version with the driver's",
             )
-        self._held, self._program = held, status.program + 1
-        self._index = self._point = 0
+        self._held, self._program, self._token_held = held, status.program + 1, token
+        self._index, self._point, self._row = 0, 0, None
         self._fresh, self._started, self._end = True, False, ""
 
     def start(self) -> None:
@@ -171,8 +176,47 @@ class BridgePotentiostat:
 
     def rewind(self, index: int) -> None:
         """Let the next poll begin at this row, and at the spectrum's first point, again."""
-        self._index, self._point = index, 0
+        self._index, self._point, self._row = index, 0, None
         self._started = True
+
+    def mark(self) -> Mapping[str, Any]:
+        """Number and token of the program in the instrument, and the row that was read last."""
+        return {
+            "program": self._program,
+            "token": self._token_held,
+            "index": self._index,
+            "row": self._row,
+            "started": self._started,
+        }
+
+    def attach(self, programs: Sequence[Program], mark: Mapping[str, Any]) -> Attached:
+        """Find the programs of a host that is gone; reads only.
+
+        They are ours if the loaded program reads back as they compile, with their token where the
+        instrument keeps one, if it was started as often as then, and if the row that was read
+        last reads the same again.
+
+        Raises:
+            LinkError: The link failed; nothing was changed.
+        """
+        self._fresh, self._started, self._end = False, False, ""
+        with self._link.transaction():
+            held, status = self.driver.program, self._look()
+            if not programs:
+                return Attached(Fit.FOREIGN if status.driven else Fit.GONE, status.text)
+            wanted = compile_programs(programs, self._capabilities, who=self._link.who)
+            wanted |= {"token": mark["token"]} if mark["token"] else {}
+            attached = judged(status, mark, held=bool(held), ours=_holds(held, wanted))
+            if attached.fit is Fit.OURS and mark["row"] is not None:
+                again = _row(self._rows("transient", mark["index"] - 1, mark["index"])[0])
+                if again != mark["row"]:
+                    text = f"row {mark['index']} reads {again}, {mark['row']} was read before"
+                    attached = Attached(Fit.CLEARED, text)
+        if attached.fit is Fit.OURS:
+            self._held, self._program, self._token_held = held, status.program, mark["token"]
+            self._index, self._point, self._row = mark["index"], 0, mark["row"]
+            self._started = True
+        return attached
 
     def stop(self) -> Page:
         """End the program, open the cell and verify it; idempotent.
@@ -208,7 +252,9 @@ class BridgePotentiostat:
 
     def _ask_capabilities(self) -> PotentiostatCapabilities:
         try:
-            return capabilities_of(self.driver.capabilities)
+            said = self.driver.capabilities
+            self._takes_tokens = said.get("token") is True
+            return capabilities_of(said)
         except (InstrumentFault, KeyError, TypeError, ValueError) as error:
             raise IdentityError(
                 self._link.who,
@@ -270,6 +316,8 @@ class BridgePotentiostat:
         rows = self._rows("transient", self._index, status.rows)
         points = self._rows("spectrum", self._point, status.points)
         self._index, self._point = status.rows, status.points
+        if len(rows):
+            self._row = _row(rows[-1])
         return rows, points
 
     def _reason(self, status: Status) -> EndReason:
@@ -300,6 +348,11 @@ class BridgePotentiostat:
                 remedy="read them again",
             )
         return np.frombuffer(data, "<f8").reshape(count, -1).copy()
+
+
+def _row(values: Floats) -> list[float | None]:
+    """A row as JSON has it: nothing for what was overloaded."""
+    return [value if math.isfinite(value) else None for value in values.tolist()]
 
 
 def _object_or_nothing(reply: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from devices.adoption import Attached, Fit
 from devices.roles import CellLimits, EndReason, PotentiostatCapabilities, ProgramState
 
 MODES: Mapping[str, str] = {
@@ -47,6 +48,7 @@ class Status:
         cell_on: Whether the cell is connected and driven.
         reason: The instrument's own word for why it ended; empty while it runs.
         charge_mah: Its charge counter, net since the start, mAh.
+        elapsed_s: Time since the program's start, until its end, s.
     """
 
     word: str
@@ -58,11 +60,44 @@ class Status:
     cell_on: bool
     reason: str
     charge_mah: float
+    elapsed_s: float
+
+    @property
+    def driven(self) -> bool:
+        """Whether a program runs or the cell is on."""
+        return self.state is ProgramState.RUNNING or self.cell_on
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        cell = "on" if self.cell_on else "open"
+        return f"program {self.program} {self.word}, cell {cell}, {self.rows} records"
 
     @property
     def end_reason(self) -> EndReason:
         """Why it ended, in the role's words; a limit test depends on its technique."""
         return _REASONS.get(self.reason, "fault")
+
+
+def judged(status: Status, mark: Mapping[str, Any], *, held: bool, ours: bool) -> Attached:
+    """How an instrument fits the mark of a program.
+
+    Args:
+        status: One look at it.
+        mark: As `potentiostat_bridge.BridgePotentiostat.mark` has given it.
+        held: Whether it holds any program.
+        ours: Whether the one that it holds is the mark's.
+    """
+    text = f"{status.text}, expected program {mark['program']} with token {mark['token'] or 'none'}"
+    if not held and not status.driven:
+        return Attached(Fit.GONE, text)
+    if ours and status.word == "loaded" and status.program == mark["program"] - 1:
+        return Attached(Fit.WAITING, text)
+    if not ours or status.program != mark["program"] or status.word in {"idle", "loaded"}:
+        return Attached(Fit.FOREIGN, text)
+    if status.rows < mark["index"]:
+        return Attached(Fit.CLEARED, f"{text}, {mark['index']} were read before")
+    return Attached(Fit.OURS, elapsed_s=status.elapsed_s)
 
 
 def status_of(reply: Mapping[str, Any]) -> Status:
@@ -84,6 +119,7 @@ def status_of(reply: Mapping[str, Any]) -> Status:
         cell_on=reply["cell_on"],
         reason=str(reply["reason"]),
         charge_mah=float(reply["charge_mah"]),
+        elapsed_s=float(reply["elapsed_s"]),
     )
 
 

@@ -56,6 +56,7 @@ CAPABILITIES = {
     },
     "frequency_hz": [LOWEST_HZ, HIGHEST_HZ],
     "counter": True,
+    "token": True,
 }
 
 

@@ -15,10 +15,13 @@ from typing import Any
 import numpy as np
 
 from sim.instruments.bridge_protocol import CommandError
-from sim.instruments.setting_checks import Check, choice, integer, number
+from sim.instruments.setting_checks import Check, choice, integer, number, text
 from sim.world import Floats
 
 MAX_TECHNIQUES, MAX_TESTS, MAX_ROWS = 20, 3, 2_000_000
+MAX_TOKEN = 64
+"""Characters of a program's token."""
+
 HIGHEST_HZ, LOWEST_HZ = 7e6, 1e-5
 """The SP-200 of Siniscalchi et al. 2024 sweeps 7 MHz to 500 mHz; EC-Lab goes down to 10 uHz."""
 
@@ -164,6 +167,7 @@ def read_program(given: Mapping[str, Any]) -> Program:
     i_range = entry.take("i_range_ma", _range(I_RANGES_MA), "auto")
     e_range = entry.take("e_range_v", _range(E_RANGES_V), "auto")
     bandwidth = entry.take("bandwidth", integer(1, 9), 8)
+    token = entry.take("token", text(MAX_TOKEN), "")
     entry.end()
     techniques = tuple(_technique(f"techniques[{k}]", one) for k, one in enumerate(listed))
     for place, one in enumerate(techniques):
@@ -177,6 +181,7 @@ def read_program(given: Mapping[str, Any]) -> Program:
         "i_range_ma": i_range,
         "e_range_v": e_range,
         "bandwidth": bandwidth,
+        "token": token,
     }
     return Program(
         techniques,

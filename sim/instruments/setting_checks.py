@@ -50,6 +50,19 @@ def choice(*words: str) -> Check:
     return check
 
 
+def text(longest: int) -> Check:
+    """Any text up to a length."""
+
+    def check(name: str, value: object) -> str:
+        if not isinstance(value, str):
+            raise CommandError(-104, f"{name}: got {value!r:.60}, expected a text")
+        if len(value) > longest:
+            raise CommandError(-222, f"{name}: got {len(value)} characters, at most {longest}")
+        return value
+
+    return check
+
+
 def switch(name: str, value: object) -> bool:
     """True or false."""
     if not isinstance(value, bool):
