@@ -25,7 +25,7 @@ VARIABLE = "OPERANDO_LABORATORY"
 _WITHIN_S = 20.0
 """Longest wait for an answer, real s: what simulates a whole campaign may take long at once."""
 
-_DRIVE_WITHIN_S = 2.0
+_DRIVE_WITHIN_S = 1.0
 _MAX_BYTES = 1 << 24
 
 
