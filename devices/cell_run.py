@@ -120,6 +120,20 @@ class CellRun:
         return whole if len(whole.frequency_hz) >= self.sweep.points else None
 
 
+def record_within_s(run: CellRun | None, poll_period_s: float) -> float:
+    """Longest time until the next record of what runs is known, s; infinite where none is due.
+
+    Nothing runs, or a spectrum is taken, which gives records of its own kind.
+
+    Args:
+        run: What runs.
+        poll_period_s: Longest time between polls, s.
+    """
+    if run is None or run.sweep is not None:
+        return math.inf
+    return run.programs[0].period_s + poll_period_s
+
+
 def with_spectrum(
     left: Program, request: SpectrumRequest, last: tuple[float, float]
 ) -> tuple[Program, Program] | None:

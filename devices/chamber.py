@@ -22,8 +22,9 @@ from devices.surroundings import Approach, ChamberBackend, ChamberReading
 
 log = logging.getLogger(__name__)
 
-SafeAction = Literal["off", "hold"]
-"""What `stop` does: let the cell go to the room's temperature, or leave everything as it is."""
+SafeAction = Literal["off", "hold", "go_to"]
+"""What `stop` does: let the cell go to the room's temperature, leave everything as it is, or bring
+it to a temperature of which that is known to be safe."""
 
 _RETRY_S = 1.0
 _RETRIES = 3
@@ -54,6 +55,7 @@ class TemperatureChamber(Described, Device):
         approach: How it goes to a temperature.
         poll_period_s: Time between polls while it goes there, s.
         safe_action: What `stop` does.
+        safe_celsius: Where ``go_to`` goes, degree Celsius.
         resource: The instrument's address, for the documents' `source`.
         **kwargs: As for `ophyd.Device`.
     """
@@ -94,6 +96,7 @@ class TemperatureChamber(Described, Device):
         approach: Approach,
         poll_period_s: float = 30.0,
         safe_action: SafeAction = "off",
+        safe_celsius: float = 25.0,
         resource: str = "",
         **kwargs: Any,
     ) -> None:
@@ -102,6 +105,7 @@ class TemperatureChamber(Described, Device):
         self._backend, self._low_high, self._approach = backend, limits, approach
         self._going = approach
         self._poll_period_s, self.safe_action = poll_period_s, safe_action
+        self._safe_celsius = safe_celsius
         self._moving: Status | None = None
         self._timer: Handle | None = None
         self._began_s = 0.0
@@ -220,11 +224,19 @@ class TemperatureChamber(Described, Device):
             success: A pause, or the end of a plan that went well: the chamber stays as it is.
         """
         if not success:
-            self._abandon("was stopped before")
-            if self.safe_action == "off":
-                self._backend.release()
-                self.state.update(ChamberState.OFF.value)
+            self.make_safe(self.safe_action)
         super().stop(success=success)
+
+    def make_safe(self, action: str) -> None:
+        """Do what a safe state says of it: one of `SafeAction`; idempotent."""
+        self._abandon("was stopped before")
+        if action == "off":
+            self._backend.release()
+            self.state.update(ChamberState.OFF.value)
+        elif action == "go_to":
+            self._backend.force(self._safe_celsius, self._approach)
+            self.setpoint_celsius.update(self._safe_celsius)
+            self.state.update(ChamberState.MOVING.value)
 
     def callback_failed(self, error: BaseException) -> None:
         """Fail the status, because a poll raised or the deadline has passed."""

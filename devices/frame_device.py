@@ -26,6 +26,7 @@ from devices.clock import Clock, Handle
 from devices.derived import Analyses
 from devices.errors import DeviceError, InstrumentFault, LinkError, NotReachedError
 from devices.exposure import Exposures
+from devices.frame_watchers import FrameWatchers
 from devices.imaging_roles import AcquisitionStatus, Imager
 from devices.roles import ChargeSource, FrameSink, Worker
 from devices.signals import ReadbackSignal
@@ -50,9 +51,8 @@ class Scan(StrEnum):
 class FrameDevice(Described, TakesTime, Device):
     """An imaging instrument; Triggerable, stageable, Pausable.
 
-    `stage` checks the instrument and opens the stream of frames, `trigger` begins an acquisition
-    and gives a status that is done when the frame is fetched and safely on disk; `read` gives its
-    number, times and charges, and the image as an external array.
+    `stage` checks it and opens the stream, `trigger` begins an acquisition, whose status is done
+    when the frame is safely on disk; `read` gives its number, times, charges, and external array.
 
     Args:
         prefix: Not used; ophyd passes it.
@@ -62,15 +62,14 @@ class FrameDevice(Described, TakesTime, Device):
         frames: Where frames are written.
         worker: Fetches and writes frames off the engine's loop.
         charge: What knows the charge through the cell; None leaves the charges NaN.
-        on_pause: What a pause does to a frame: it goes on by itself, or is begun again, or is
-            dropped.
+        on_pause: What a pause does to a frame: it goes on, is begun again, or is dropped.
         resource: The instrument's address, for the documents' `source`.
         **kwargs: As for `ophyd.Device`.
 
     Attributes:
         analyses: What is got out of each frame, beside the frame itself.
-        FREE: States in which nothing is acquired.
-        STAGEABLE: States in which a run may begin.
+        watchers: Told of each frame.
+        FREE, STAGEABLE: States in which nothing is acquired, and in which a run may begin.
     """
 
     FREE: ClassVar[frozenset[str]] = frozenset()
@@ -119,6 +118,7 @@ class FrameDevice(Described, TakesTime, Device):
         self._timer: Handle | None = None
         self._documents: list[tuple[str, dict[str, Any]]] = []
         self._restart, self._misses = False, 0
+        self.watchers = FrameWatchers()
         self.serial.update(imager.identity().serial)
 
     @property
@@ -288,6 +288,7 @@ class FrameDevice(Described, TakesTime, Device):
         self._scan = Scan.IDLE
         if self._done is not None and not self._done.done:
             self._done.set_exception(error)
+            self.watchers.tell(f"missing: {error}")
 
     # --- inside ---
 
@@ -364,7 +365,8 @@ class FrameDevice(Described, TakesTime, Device):
             index = self._frames.write(self.name, image, scalars)
             # asked for here: when the run ends meanwhile, that fails this frame and nothing else
             documents = self._frames.asset_documents(self.name, index)
-            return index, quality, scalars, documents, self.analyses.look(image, quality)
+            seen = self.analyses.look(image, quality), self.watchers.spread(image)
+            return index, quality, scalars, documents, *seen
 
         self._worker.submit(work, self._fetched, owner=self)
 
@@ -374,8 +376,9 @@ class FrameDevice(Described, TakesTime, Device):
             return
         if error is not None:
             self._done.set_exception(error)
+            self.watchers.tell(f"missing: {error}")
             return
-        index, quality, scalars, self._documents, found = result
+        index, quality, scalars, self._documents, found, spread = result
         self.frame.update(index)
         self.quality.update(quality)
         for key, value in scalars.items():
@@ -383,6 +386,7 @@ class FrameDevice(Described, TakesTime, Device):
         self.new_frame.update(1)
         self.analyses.tell(found, index, scalars["t_end_s"])
         self._done.set_finished()
+        self.watchers.tell(quality, spread)
 
     def _end_without_frame(self, why: str) -> None:
         log.info("%s: no frame: %s", self.name, why)

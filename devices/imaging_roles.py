@@ -123,3 +123,7 @@ class Microscope(Imager, Protocol):
     def status(self) -> MicroscopeStatus:
         """Where the acquisition stands, and the dose so far."""
         ...
+
+    def blank(self) -> None:
+        """Take the beam off the specimen until the next acquisition, verified; idempotent."""
+        ...

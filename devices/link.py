@@ -190,6 +190,11 @@ class Link(Session):
                 lambda limit_s: self._bytes(count, limit_s, to_line_end=break_on_termchar)
             )
 
+    @property
+    def busy(self) -> bool:
+        """Whether another thread is in a transaction now, a download for example."""
+        return self._turn.busy
+
     def barrier(self, query: str = "*OPC?") -> None:
         """Wait until the instrument has taken every command sent before, by asking something.
 

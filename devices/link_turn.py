@@ -63,6 +63,14 @@ class Turn:
         self._passed.notify_all()
 
     @property
+    def busy(self) -> bool:
+        """Whether another thread is in a transaction now."""
+        if not self._lock.acquire(blocking=False):
+            return True
+        self._lock.release()
+        return False
+
+    @property
     def kept(self) -> bool:
         """Whether the thread inside still has a reply to read."""
         return self._reader is not None

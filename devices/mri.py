@@ -118,6 +118,17 @@ class MriScanner(MriConfiguration, FrameDevice):
             self._ttl.pulse()
         return self._imager.status()
 
+    def make_safe(self, action: str) -> None:
+        """Abort the scan and switch the trigger's output off until the next scan; idempotent.
+
+        Args:
+            action: ``trigger_off``, the only one beside aborting.
+        """
+        del action
+        self.stop()
+        if self._ttl is not None:
+            self._ttl.off()
+
     def has_started(self, status: AcquisitionStatus) -> bool:
         """Whether the console acquires, or waits for its trigger."""
         return status.state is not ConsoleState.ARMED and super().has_started(status)

@@ -18,6 +18,7 @@ from devices.cell_face import Phase, ended_with_fault
 from devices.cell_hold import HeldCell
 from devices.cell_limits import check_sweep, check_within
 from devices.cell_records import COLUMNS, CellLog, Records
+from devices.cell_run import record_within_s
 from devices.clock import Clock
 from devices.errors import DeviceError, InstrumentFault
 from devices.impedance import ImpedanceSpectra
@@ -30,17 +31,14 @@ class Potentiostat(Adoptable, Described, Device):
     """A galvanostat/potentiostat that runs each step by itself; Flyable and Pausable.
 
     `prepare` programs a `Technique`, `kickoff` energises the cell, `complete` gives a status that
-    is done when the step has ended, and `collect` empties what was read into pages of the stream
-    ``echem``. Records are polled on the experiment's clock and never deleted from the instrument.
-    `stop` at any moment leaves the cell off, verified by read-back. `pause` switches the cell off
-    and remembers the rest of the step; `resume` does with it what the technique says.
+    is done when the step has ended, `collect` empties what was read into pages of ``echem``.
+    Records are polled on the experiment's clock and never deleted from the instrument. `stop`
+    leaves the cell off, verified by read-back. `pause` switches it off and remembers the rest of
+    the step; `resume` does with it what the technique says.
 
-    Spectra come from `eis` (`devices.impedance`). One that is asked for while a step runs ends
-    the step's program on the instrument, which is loaded again with the spectrum before the rest
-    of the step: the sweep's time and charge count towards the step. One that finds no step, or
-    too little of it left, is taken of the open cell. Exposures that want the cell at rest or open
-    say so through a `held_cell`: the running step stands still until they are over, and goes on
-    with what was left of it.
+    Spectra come from `eis` (`devices.impedance`), within a running step, to which their time and
+    charge count, or of the open cell. For exposures that want the cell at rest or open
+    (`held_cell`) the running step stands still.
 
     Args:
         prefix: Not used; ophyd passes it.
@@ -50,7 +48,7 @@ class Potentiostat(Adoptable, Described, Device):
         limits: What the bench allows at this cell.
         poll_period_s: Longest time between polls, s; bounds how late a condition is seen.
         worker: Analyses spectra off the engine's loop; None does it at once.
-        journal_every_s: Longest time that a plan lets records wait before they become a page, s.
+        journal_every_s: Longest time that records wait before they become a page, s.
         resource: The instrument's address, for the documents' `source`.
         **kwargs: As for `ophyd.Device`.
 
@@ -104,7 +102,7 @@ class Potentiostat(Adoptable, Described, Device):
         self.eis = ImpedanceSpectra(
             name=f"{name}_eis",
             clock=clock,
-            wanted=self._spectrum_wanted,
+            wanted=lambda: self._runner.later(),
             worker=worker,
             resource=resource,
         )
@@ -168,6 +166,11 @@ class Potentiostat(Adoptable, Described, Device):
     def least_period_s(self) -> float:
         """Shortest time between records that the instrument can do, s."""
         return self._backend.capabilities().min_period_s
+
+    @property
+    def record_within_s(self) -> float:
+        """Longest time until the next record is known, s; infinite where none is due."""
+        return record_within_s(self._runner.run, self._runner.poll_period_s)
 
     def left_of_step(self) -> tuple[float, float]:
         """What is left of the running step at this moment, in time only: s and mAh.
@@ -352,9 +355,6 @@ class Potentiostat(Adoptable, Described, Device):
     def spectrum_dropped(self) -> None:
         """A spectrum was asked for and is not wanted any more."""
         self._runner.spectrum_dropped()
-
-    def _spectrum_wanted(self) -> None:
-        self._runner.later()
 
     # --- what the runner shows ---
 

@@ -371,3 +371,7 @@ class TriggerSource(Protocol):
     def pulse(self) -> None:
         """Send one pulse; returns when the generator has taken the command."""
         ...
+
+    def off(self) -> None:
+        """Switch the output off, verified, until the next pulse; idempotent."""
+        ...

@@ -104,6 +104,17 @@ class Sem(FrameDevice):
         """``ok``, or what is wrong with a frame."""
         return judge_channels(image)
 
+    def make_safe(self, action: str) -> None:
+        """End what is acquired and take the beam off the specimen until the next frame, verified.
+
+        Args:
+            action: ``blank``, the only one beside aborting.
+        """
+        del action
+        self.stop()
+        microscope: Any = self._imager
+        microscope.blank()
+
     def header_scalars(self, header: Mapping[str, Any]) -> dict[str, float]:
         """The dose of the frame, and the microscope's whole dose at its end, uC/cm2."""
         names = ("dose_uc_per_cm2", "accumulated_dose_uc_per_cm2")

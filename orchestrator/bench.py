@@ -16,8 +16,9 @@ from devices.link import Link, open_link
 from orchestrator.desk import Desk
 from orchestrator.engine import Engine
 from orchestrator.equipment import Supplies, make_device
-from orchestrator.errors import ProfileError, UnsafeBenchError
+from orchestrator.errors import ProfileError
 from orchestrator.experiment.faults import Given
+from orchestrator.interlocks import Interlocks
 from orchestrator.laboratory import LaboratoryAddress, Surroundings, laboratory_of
 from orchestrator.laboratory.ground import ground, refuse_faults
 from orchestrator.live import Live
@@ -27,19 +28,15 @@ from orchestrator.profile.loading import load_profile
 from orchestrator.profile.models import BenchProfile
 from orchestrator.records.bench_metadata import RunMetadata
 from orchestrator.records.recorder import Recorder
-from orchestrator.safe_off import energisers
+from orchestrator.safeguards import Safeguards, parts_of
 from orchestrator.verbs import Verbs
 from orchestrator.watchdog import Watch
-from orchestrator.watchdog.latch import Latch
 from orchestrator.worker import LoopWorker
 
 if TYPE_CHECKING:
     from orchestrator.records.store import Store
 
 log = logging.getLogger(__name__)
-
-WATCHDOG_LOG = "watchdog.jsonl"
-"""File of the data directory that watchdogs append their lines to."""
 
 Transport = Literal["process", "tcp"]
 """How bytes reach simulated instruments."""
@@ -74,7 +71,7 @@ class Bench(Verbs):
             stand in the laboratory of another.
         live: What is going on now, for progress and status.
         desk: Takes requests to its runs, from here and from other terminals.
-        watchdog: Switches off when the engine dies or hangs; None where nothing is real.
+        safeguards: Interlocks, watchdog and what else is asked before a plan begins.
         md: Metadata of every run on this bench, kept in a file of the data directory.
         say: Tells a person what takes long; by default the log.
     """
@@ -93,7 +90,6 @@ class Bench(Verbs):
         recorder: Recorder | None = None,
     ) -> None:
         self.profile, self.data = profile, data
-        self.watchdog: Watch | None = None
         self._recorder = recorder if recorder is not None else Recorder(data)
         self._open = ExitStack()
         try:
@@ -115,12 +111,6 @@ class Bench(Verbs):
             raise
 
     def _compose(self) -> None:
-        if self.profile.interlocks:
-            raise ProfileError(
-                self.profile.bench,
-                "has interlocks, which nothing acts on yet",
-                remedy="remove them; the potentiostat's limits end a step by themselves",
-            )
         self.clock = self.time.clock
         self.live = Live(self._recorder.live, self.clock)
         self.md = self._recorder.metadata_of(self.profile.bench)
@@ -148,12 +138,15 @@ class Bench(Verbs):
             worker=self._worker,
             guard=self.RE.guard,
             watch_records=self.live.records,
+            permit=(lambda: self.interlocks.permit()) if self.profile.interlocks else None,
         )
         self.devices: dict[str, Any] = supplies.devices
         for name in sorted(self.profile.devices, key=self._energisers_first):
             make_device(name, supplies)
         self._open.callback(self._off)
-        self._guard_hardware()
+        parts = parts_of(self, self._worker, self._recorder)
+        self.safeguards = Safeguards(parts, self.clock, self._ground.profile)
+        self._open.callback(lambda: self.safeguards.close(everything_off=not self._off()))
         self.RE.md.update(self.metadata())  # plans that know nothing of us say it too
 
     # --- what a user does -----------------------------------------------------------------------
@@ -243,6 +236,16 @@ class Bench(Verbs):
         return said
 
     @property
+    def watchdog(self) -> Watch | None:
+        """Switches off when the engine dies or hangs; None where nothing is real."""
+        return self.safeguards.watchdog
+
+    @property
+    def interlocks(self) -> Interlocks:
+        """What must hold before and while the cell is energised."""
+        return self.safeguards.interlocks
+
+    @property
     def elapsed_s(self) -> float:
         """Experiment time since the bench was opened, s."""
         return self.time.elapsed()
@@ -271,31 +274,6 @@ class Bench(Verbs):
         self._recorder(name, doc)
         self.live.document(name, doc)
         self.desk.document(name, doc)
-
-    def _guard_hardware(self) -> None:
-        """Let a process of its own watch an engine that can energise hardware.
-
-        A served laboratory counts as hardware in real time; in virtual time it stands still
-        without an engine, and nobody could come too late.
-        """
-        if self.clock.simulated or not energisers(self._ground.profile):
-            return
-
-        def lost(why: str) -> None:
-            remedy = "look at the cell; the next run starts another watchdog"
-            self.RE.fail(watch, UnsafeBenchError(self.profile.bench, why, remedy=remedy))
-
-        latch = Latch(self.profile.bench)
-        watch = Watch(self._ground.profile, self.clock, self.data / WATCHDOG_LOG, lost)
-
-        def ready() -> None:
-            latch.check()
-            watch.ensure()
-
-        ready()
-        self.RE.before_run = ready
-        self.watchdog = watch
-        self._open.callback(lambda: watch.close(everything_off=not self._off()))
 
     def _energisers_first(self, name: str) -> bool:
         return not self.profile.kind_of(name).drives_cell

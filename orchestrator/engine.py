@@ -10,22 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Container, Mapping, MutableMapping
 from typing import Any, Protocol, runtime_checkable
 
 from bluesky import RunEngine
-from bluesky.utils import DuringTask, RunEngineInterrupted
+from bluesky.utils import RunEngineInterrupted
 from event_model import DocumentNames
 
 from devices.clock import Clock, Owner
 from orchestrator.interrupting import Signals
 from orchestrator.pages import PageComposer
+from orchestrator.subscribers import DocumentConsumer, Isolated, Ticker
 from plans.control import Control
 
 log = logging.getLogger(__name__)
-
-DocumentConsumer = Callable[[str, dict[str, Any]], None]
 
 _MAY_BE_INTERRUPTED = frozenset({"wait", "wait_for", "sleep", "input", "pause", "checkpoint"})
 _TRIES_TO_SWITCH_OFF = 3
@@ -47,31 +45,6 @@ class Energiser(Protocol):
         ...
 
 
-class Ticker(DuringTask):
-    """Lets the main thread do something at a steady pace while the engine works.
-
-    Attributes:
-        tick: Called about four times a second of real time; None does nothing.
-        rest: Called when the engine has paused or ended; None does nothing.
-        period_s: Real seconds between calls.
-    """
-
-    def __init__(self) -> None:
-        self.tick: Callable[[], None] | None = None
-        self.rest: Callable[[], None] | None = None
-        self.period_s = 0.25
-
-    def block(self, blocking_event: threading.Event) -> None:
-        """Wait for the engine, calling `tick` meanwhile."""
-        try:
-            while not blocking_event.wait(self.period_s):
-                if self.tick is not None:
-                    self.tick()
-        finally:
-            if self.rest is not None:
-                self.rest()
-
-
 class Engine(RunEngine):
     """A RunEngine for unattended electrochemistry.
 
@@ -87,6 +60,8 @@ class Engine(RunEngine):
         control: Where people's requests to the running plan come in.
         unsafe: Names of devices that could not be switched off, with the reason.
         before_run: Called before a plan begins or goes on; what it raises keeps it from that.
+        on_rest: Called when a plan has paused.
+        on_unsafe: Told of devices that could not be switched off, with the reason.
     """
 
     HAS_CONTROL = True
@@ -107,6 +82,8 @@ class Engine(RunEngine):
         self._abort_wanted = ""
         self.unsafe: dict[str, str] = {}
         self.before_run: Callable[[], None] | None = None
+        self.on_rest: Callable[[], None] | None = None
+        self.on_unsafe: Callable[[Mapping[str, str]], None] | None = None
         self._record = record
         self._energisers: dict[str, Energiser] = {}
         self._in_message = self._drove = False
@@ -162,7 +139,7 @@ class Engine(RunEngine):
 
     def subscribe(self, func: DocumentConsumer, name: str = "all") -> int:
         """Tell `func` of documents; if it raises it is logged once and detached."""
-        token: int = super().subscribe(_Isolated(func), name)
+        token: int = super().subscribe(Isolated(func), name)
         return token
 
     # --- the register of what can energise a cell ---
@@ -176,15 +153,20 @@ class Engine(RunEngine):
         """Names of registered devices that drive a cell now."""
         return [name for name, device in self._energisers.items() if device.energised]
 
-    def switch_off(self, *, leave: frozenset[str] = frozenset()) -> None:
+    def switch_off(
+        self, *, leave: frozenset[str] = frozenset(), only: Container[str] | None = None
+    ) -> None:
         """Switch off every registered device, verified; what fails is tried again, then latched.
 
         Never raises: `unsafe` tells what is not known to be off.
 
         Args:
             leave: Names of devices that may stay as they are if they cannot drive a cell.
+            only: Names of devices that are meant; None: all.
         """
         for name, device in self._energisers.items():
+            if only is not None and name not in only:
+                continue
             for attempt in range(1, _TRIES_TO_SWITCH_OFF + 1):
                 try:
                     device.stop(success=name in leave)
@@ -194,6 +176,8 @@ class Engine(RunEngine):
                 else:
                     self.unsafe.pop(name, None)
                     break
+        if self.unsafe and self.on_unsafe is not None:
+            self.on_unsafe(dict(self.unsafe))
 
     async def _stop_movable_objects(self, *, success: bool = True) -> None:
         """Called by bluesky on a pause and on every exit, before the stop document."""
@@ -229,11 +213,26 @@ class Engine(RunEngine):
         """Go safe because a callback on the clock raised, and end the running plan."""
         log.error("%s: a scheduled callback failed: %s", owner.name, error)
         self.switch_off()
+        self.give_up(error)
+
+    def give_up(self, error: BaseException) -> None:
+        """End a running plan with an error, from the loop; its finalizers still run."""
         task: Any = self._task
         if self._state == "running" and task is not None:
             with self._state_lock:
                 self._exception: Any = self._exception or error
             task.cancel()
+
+    def record_interruption(self, text: str) -> None:
+        """Write into every open run what happened to it, whatever its plan is doing; from the loop.
+
+        It does not matter as much as what happened: where it cannot be recorded it is logged.
+        """
+        for run in self._run_bundlers.values():
+            try:
+                run.record_interruption(text)
+            except Exception:
+                log.exception("not in the records: %s", text)
 
     # --- interruptions ---
 
@@ -336,6 +335,8 @@ class Engine(RunEngine):
         except RunEngineInterrupted:
             if str(self._state) == "paused":
                 self.control.rested()
+                if self.on_rest is not None:
+                    self.on_rest()
             if self._abort_wanted and str(self._state) == "paused":
                 self.abort(self._abort_wanted)
             raise
@@ -355,22 +356,6 @@ def _scan_id(md: Any) -> int:
     """The number of the next run: counted by the metadata themselves, or from 1."""
     count = getattr(md, "next_scan_id", None)
     return int(md.get("scan_id", 0)) + 1 if count is None else int(count())
-
-
-class _Isolated:
-    """A subscriber that can harm only itself."""
-
-    def __init__(self, func: DocumentConsumer) -> None:
-        self._func: DocumentConsumer | None = func
-
-    def __call__(self, name: str, doc: dict[str, Any]) -> None:
-        if self._func is None:
-            return
-        try:
-            self._func(name, doc)
-        except Exception:
-            log.exception("a subscriber raised and is detached: %r", self._func)
-            self._func = None
 
 
 _PAUSED = """

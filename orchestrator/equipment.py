@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from devices.cell_records import Records
-from devices.chamber import TemperatureChamber
+from devices.chamber import SafeAction, TemperatureChamber
 from devices.clock import Clock
 from devices.drivers.agilent_33500 import TtlTrigger
 from devices.drivers.console_bridge import BridgeMriConsole
@@ -21,6 +21,7 @@ from devices.drivers.temptronic_ats545 import ThermoStream
 from devices.link import Link
 from devices.load_cell import LoadCell
 from devices.mri import MriScanner
+from devices.permission import WithPermission
 from devices.potentiostat import Potentiostat
 from devices.roles import CellLimits, ChargeSource, FrameSink, Relay, Worker
 from devices.second_path import WithSecondPath
@@ -56,6 +57,7 @@ class Supplies:
         worker: Does slow work off the engine's loop.
         guard: Lets the engine switch a device off on every exit.
         watch_records: Sees every batch of records, for live views.
+        permit: Asked before a cell is energised; what it raises keeps it off. None: nobody is.
         devices: Devices made so far, by name; those that drive the cell come first.
     """
 
@@ -66,6 +68,7 @@ class Supplies:
     worker: Worker
     guard: Callable[[Any], None]
     watch_records: Callable[[Records], None]
+    permit: Callable[[], None] | None = None
     devices: dict[str, Any] = field(default_factory=dict)
 
     def driver(self, device: str, part: str = "") -> Callable[..., Any]:
@@ -108,11 +111,15 @@ def make_device(name: str, supplies: Supplies) -> Any:
 def _potentiostat(name: str, entry: PotentiostatEntry, supplies: Supplies) -> Potentiostat:
     relay = cell_relay(name, entry, supplies)
     backend = supplies.driver(name)(supplies.open_link(name, entry))
+    if relay is not None:
+        backend = WithSecondPath(name, backend, relay)
+    if supplies.permit is not None:
+        backend = WithPermission(backend, supplies.permit)
     low_v, high_v, low_ma, high_ma = entry.limits.span
     device = Potentiostat(
         name=name,
         clock=supplies.clock,
-        backend=backend if relay is None else WithSecondPath(name, backend, relay),
+        backend=backend,
         limits=CellLimits(low_v, high_v, low_ma, high_ma),
         poll_period_s=entry.poll_period_s or supplies.profile.poll_period_s,
         worker=supplies.worker,
@@ -167,7 +174,7 @@ def _sem(name: str, entry: SemEntry, supplies: Supplies) -> Sem:
 def _chamber(name: str, entry: ChamberEntry, supplies: Supplies) -> TemperatureChamber:
     link = supplies.open_link(name, entry)
     limits = entry.limits
-    safe = next(one.action for one in supplies.profile.safe_actions if one.device == name)
+    safe = next(one for one in supplies.profile.safe_actions if one.device == name)
     device = TemperatureChamber(
         name=name,
         clock=supplies.clock,
@@ -179,7 +186,8 @@ def _chamber(name: str, entry: ChamberEntry, supplies: Supplies) -> TemperatureC
             soak_s=entry.soak_s,
             deadline_s=entry.deadline_s,
         ),
-        safe_action="hold" if safe == "hold" else "off",
+        safe_action=cast("SafeAction", safe.action),  # as the table of kinds has it
+        safe_celsius=25.0 if safe.celsius is None else safe.celsius,
         resource=entry.resource,
     )
     supplies.guard(device)

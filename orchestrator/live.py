@@ -11,7 +11,7 @@ from devices.cell_records import Records
 from devices.clock import Clock
 from orchestrator.records.live import LiveState
 
-_ENDS = ("condition", "limit", "completed")
+_ENDS = ("condition", "limit", "completed", "interlock")
 """Kinds of event that end a protocol."""
 
 _BLOCKS = ("before", "after")
@@ -159,8 +159,8 @@ class Live:
             frames = self._state.frames or {}
             self._state.frames = {**frames, stream: frames.get(stream, 0) + 1}
         elif doc["descriptor"] == self._interruptions:
-            paused = doc["data"]["interruption"] == "pause"
-            self._state.state = "paused" if paused else "running"
+            turned = {"pause": "paused", "resume": "running"}.get(doc["data"]["interruption"])
+            self._state.state = turned or self._state.state
         elif doc["descriptor"] == self._event_stream:
             self._happened(doc)
         else:

@@ -18,6 +18,7 @@ from orchestrator.bench import Bench
 from orchestrator.estimate import check_disk
 from orchestrator.experiment import Experiment
 from orchestrator.planning import experiment_plan
+from plans.trip import INTERLOCK
 
 PACKAGES = (
     "operando-orchestrator",
@@ -178,7 +179,7 @@ def _result(bench: Bench, stop: Mapping[str, Any], wall_s: float) -> RunResult:
     return RunResult(
         uid=str(stop["run_start"]),
         exit_status=exit_status,
-        stop_reason=reason if exit_status == "success" else "aborted",
+        stop_reason=reason if exit_status == "success" or reason == INTERLOCK else "aborted",
         duration_s=live.elapsed_s,
         stopped_at_s=live.elapsed_s if live.stopped_at_s is None else live.stopped_at_s,
         wall_s=wall_s,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,6 +20,7 @@ from bluesky.utils import MsgGenerator
 from ophyd.status import Status
 
 from plans.stubs import wait_any
+from plans.trip import Trip
 
 Verb = Literal["pause", "resume", "stop", "skip_step", "image_now", "note", "set"]
 """What can be asked of a plan."""
@@ -131,6 +132,9 @@ class Control:
 
     Attributes:
         served: Whether a plan serves requests now.
+        tripped: The first interlock that has tripped in the run; None while none has.
+        on_trip: Told of every trip at once, before the plan can go on.
+        taking_evidence: The plan takes a spectrum that a trip asks for, of the cell at rest.
     """
 
     def __init__(self) -> None:
@@ -139,7 +143,10 @@ class Control:
         self._waiting: list[Ticket] = []
         self._arrived: Status | None = None
         self._resting: list[Ticket] = []
-        self.served = False
+        self.served = self.taking_evidence = False
+        self.tripped: Trip | None = None
+        self.on_trip: Callable[[Trip], None] | None = None
+        self._trips: list[Trip] = []
 
     def known(self, request_id: str) -> Ticket | None:
         """The request that was made with this id before, if one was."""
@@ -193,11 +200,27 @@ class Control:
         """
         status = Status(obj=self, timeout=None)
         with self._lock:
-            waiting = bool(self._waiting)
+            waiting = bool(self._waiting or self._trips)
             self._arrived = None if waiting else status
         if waiting:
             status.set_finished()
         return status
+
+    def trip(self, trip: Trip) -> None:
+        """An interlock has tripped and the cell is off: the plan that serves ends."""
+        with self._lock:
+            self.tripped, self.taking_evidence = self.tripped or trip, False
+            self._trips.append(trip)
+            arrived, self._arrived = self._arrived, None
+        if self.on_trip is not None:
+            self.on_trip(trip)
+        if arrived is not None:
+            arrived.set_finished()
+
+    def take_trip(self) -> Trip | None:
+        """A trip that is not yet in the records, if there is one."""
+        with self._lock:
+            return self._trips.pop(0) if self._trips else None
 
     def take(self) -> Ticket | None:
         """What waits longest, if anything does; it is the taker's to answer."""
@@ -240,12 +263,12 @@ class Control:
     @contextmanager
     def serving(self) -> Iterator[None]:
         """While a plan serves requests; what it leaves behind is refused."""
-        self.served = True
+        self.served, self.tripped, self._trips = True, None, []
         try:
             yield
         finally:
             with self._lock:
-                self.served = False
+                self.served, self.on_trip, self.taking_evidence = False, None, False
                 left, self._waiting, self._arrived = self._waiting, [], None
             for ticket in left:
                 ticket.refuse("the run has ended")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import bluesky.preprocessors as bpp
-from bluesky.utils import MsgGenerator
+from bluesky.utils import FailedStatus, MsgGenerator
 
+from devices.errors import DeviceError
 from plans.conditions import Condition
 from plans.control import engine_control
 from plans.cycling import Cycling, StepPolicy
@@ -20,6 +22,9 @@ from plans.step_run import run_step
 from plans.steps import FrameStep, Surround, described
 from plans.stubs import note
 from plans.surround_step import measured_by
+from plans.trip import INTERLOCK
+
+log = logging.getLogger(__name__)
 
 __all__ = ["ECHEM", "Cycling", "StepPolicy", "run_protocol"]
 
@@ -51,13 +56,19 @@ def run_protocol(
 
     Returns:
         The stop reason: ``completed``, ``limit``, ``stopped`` by a person's request (see
-        `plans.control`), or the name of the condition that was met.
+        `plans.control`), ``interlock``, or the name of the condition that was met.
     """
     control = yield from engine_control()
     progress = Progress.of(cycling, captures, conditions, environment, control)
     with control.serving():
-        reason = yield from bpp.finalize_wrapper(_run(progress), progress.requests.drain())
-    return str(reason)
+        try:
+            reason = yield from bpp.finalize_wrapper(_run(progress), progress.requests.drain())
+        except (FailedStatus, DeviceError) as error:
+            if control.tripped is None:
+                raise
+            log.warning("after %s: %s", control.tripped.sentence, error)
+            reason = INTERLOCK
+    return INTERLOCK if control.tripped is not None else str(reason)
 
 
 def _run(progress: Progress) -> MsgGenerator[str]:

@@ -14,6 +14,7 @@ from plans.environment import Environment
 from plans.imaging import Capture
 from plans.protocol import Cycling, run_protocol
 from plans.steps import FrameStep
+from plans.trip import INTERLOCK
 
 
 def run_with_images(
@@ -60,7 +61,8 @@ def run_with_images(
             reason = yield from run_protocol(cycling, captures, conditions, environment)
         except FailedStatus as failed:  # what failed says more than that a status did
             raise (failed.__cause__ or failed) from None
-        yield from bps.close_run(exit_status="success", reason=reason)
+        status = "fail" if reason == INTERLOCK else "success"
+        yield from bps.close_run(exit_status=status, reason=reason)
         return str(reason)
 
     def unstage() -> MsgGenerator[None]:

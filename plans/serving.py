@@ -30,6 +30,7 @@ from plans.cycling import Cycling
 from plans.imaging import Track
 from plans.schedule import Position
 from plans.stubs import is_done, note, wait_any
+from plans.trip import INTERLOCK, Trip
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class Serving:
         self.skipping = self.cut_short = False
         self.phase: Phase = "before"
         self._unnoted: Ticket | None = None
+        control.on_trip = self._tripped
 
     # --- what the protocol asks -----------------------------------------------------------------
 
@@ -111,7 +113,8 @@ class Serving:
         return self.control.arrival()
 
     def serve(self) -> MsgGenerator[None]:
-        """Deal with every request that waits, in their order."""
+        """Deal with trips first, then with every request that waits, in their order."""
+        yield from self._note_trips()
         while (ticket := self.control.take()) is not None:
             yield from self._deal(ticket)
 
@@ -124,6 +127,7 @@ class Serving:
 
     def drain(self) -> MsgGenerator[None]:
         """The run ends: what came too late is recorded; nothing more is done."""
+        yield from self._note_trips()
         ticket = self._unnoted or self.control.take()
         while ticket is not None:
             try:
@@ -133,6 +137,24 @@ class Serving:
                 self._unnoted = None
                 ticket.refuse("the run has ended")
             ticket = self._unnoted or self.control.take()
+
+    def _tripped(self, trip: Trip) -> None:
+        """An interlock has tripped, whatever the plan is doing: nothing more is begun."""
+        del trip
+        self.ending, self.cut_short = "now", True
+        self._hold(held=True)
+
+    def _note_trips(self) -> MsgGenerator[None]:
+        """Write an event of each trip; frames that only are waited for are given up."""
+        while (trip := self.control.take_trip()) is not None:
+            yield from bps.stop(self._course.cycling.potentiostat)
+            try:
+                yield from note(self._course.event, INTERLOCK, trip.sentence, trip.value)
+            except IllegalMessageSequence:  # the run was ended in the midst of an event
+                log.warning("not in the records: %s", trip.sentence)
+            if self.phase == "after":
+                for track in self._course.tracks:
+                    yield from track.drop()
 
     # --- one request ----------------------------------------------------------------------------
 
@@ -187,6 +209,8 @@ class Serving:
         after = ticket.request.arguments.get("after", "now")
         if after not in AFTER:
             raise Refused(f"got after {str(after)[:40]!r}, expected one of {', '.join(AFTER)}")
+        if self.control.tripped is not None:
+            raise Refused("an interlock has tripped: the run ends already")
         if after != "now" and self.phase == "after":
             raise Refused("every step has run: the run ends by itself")
         when = "now" if after == "now" else f"after this {after}"

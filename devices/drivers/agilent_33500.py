@@ -60,6 +60,7 @@ class TtlTrigger:
         _require(link.who, "high_v", high_v, (2.4, MAX_HIGH_V))
         _require(link.who, "width_s", width_s, (1e-6, 0.5))
         self._link, self._high_v, self._width_s = link, high_v, width_s
+        self._is_off = False
         self.driver = Agilent33500(link.adapter, link.who)
         with link.transaction():
             self._prepare()
@@ -72,10 +73,16 @@ class TtlTrigger:
     def pulse(self) -> None:
         """Send one pulse; returns when the generator has taken the command. Never repeated.
 
+        An output that was switched off with `off` goes on again first.
+
         Raises:
             InstrumentFault: The generator ignored the trigger.
             LinkError: It was not sent, or (the message says so) it may have been.
         """
+        if self._is_off:
+            with self._link.transaction():
+                self._prepare()
+            self._is_off = False
         entry = self._link.write_once("*TRG", confirm="SYST:ERR?")
         if _code(entry) != 0:
             raise InstrumentFault(
@@ -91,6 +98,7 @@ class TtlTrigger:
             InstrumentFault: The output reads back as on.
         """
         with self._link.transaction():
+            self._is_off = True
             self.driver.output = False
             if self.driver.output:
                 raise InstrumentFault(

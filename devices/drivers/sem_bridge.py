@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from devices.drivers.bridge_acquisition import AcquisitionBridge, BridgeAcquisition, time_s
+from devices.errors import InstrumentFault
 from devices.imaging_roles import MicroscopeState, MicroscopeStatus
 from devices.link import Link
 from devices.sem_settings import frame_shape
@@ -31,6 +32,10 @@ class SemBridge(AcquisitionBridge):
     def __init__(self, adapter: Any, name: str = "SEM bridge", **kwargs: Any) -> None:
         super().__init__(adapter, name, **kwargs)
 
+    def blank(self) -> None:
+        """End the acquisition and take the beam off the specimen until the next one."""
+        self.write("ACQ:BLAN")
+
 
 class BridgeMicroscope(BridgeAcquisition):
     """A scanning electron microscope for experiments, over a link to a bridge.
@@ -45,6 +50,24 @@ class BridgeMicroscope(BridgeAcquisition):
 
     def __init__(self, link: Link, *, token: str | None = None) -> None:
         super().__init__(link, SemBridge(link.adapter, link.who), token=token)
+
+    def blank(self) -> None:
+        """Take the beam off the specimen until the next acquisition, verified; idempotent.
+
+        Raises:
+            InstrumentFault: It does not read back as blanked.
+        """
+        driver: Any = self.driver
+        with self._link.transaction():
+            driver.blank()
+            driver.check_errors()
+            state = self.status().state
+        if state is not MicroscopeState.BLANKED:
+            raise InstrumentFault(
+                self._link.who,
+                f"the beam is {state}, expected blanked",
+                remedy="blank it at the microscope",
+            )
 
     def status(self) -> MicroscopeStatus:
         """Where the acquisition stands, and the dose so far: one query, one line.

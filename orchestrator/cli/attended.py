@@ -152,9 +152,9 @@ def written_report(data: Path, uid: str) -> Path:
 
 def code(result: RunResult) -> int:
     """Exit code of a run."""
-    if result.exit_status != "success":
-        return _EXIT_INTERRUPTED
-    return _EXIT_SAFE_STATE if result.stop_reason in ("limit", "interlock") else 0
+    if result.stop_reason in ("limit", "interlock"):
+        return _EXIT_SAFE_STATE
+    return 0 if result.exit_status == "success" else _EXIT_INTERRUPTED
 
 
 def _decide(question: str, bench: Bench, words: Words, drawing: Drawing, out: Output) -> Decision:

@@ -19,7 +19,7 @@ VERBS = (
     "demo", "run", "rehearse", "schedule", "serve", "new", "export", "status", "pause",
     "resume-now", "stop", "skip-step", "image-now", "note", "set", "runs", "show", "report",
     "recover", "upload",
-    "off", "shell", "bench", "doctor", "analyse", "reproduce", "schema",
+    "off", "interlocks", "shell", "bench", "doctor", "analyse", "reproduce", "schema",
 )  # fmt: skip
 """Verbs in the order of the help page; its module has `_` for `-`."""
 

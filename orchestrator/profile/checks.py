@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from orchestrator.inputs.problems import Finding, listed, name_remedy
+from orchestrator.inputs.problems import Finding, name_remedy
+from orchestrator.profile.interlock_checks import interlock_findings, safe_state_findings
 from orchestrator.profile.tables import drivers
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def agreement(profile: BenchProfile) -> list[Finding]:
         *_name_findings(profile),
         *_part_findings(profile),
         *_sharing_findings(profile),
-        *_reference_findings(profile),
+        *interlock_findings(profile),
+        *safe_state_findings(profile),
         *_time_findings(profile),
     ]
 
@@ -66,31 +68,6 @@ def _sharing_findings(profile: BenchProfile) -> Iterator[Finding]:
                 path = ("devices", name, *((part,) if part else ()), "resource")
                 yield Finding(path, what, "give each instrument its own address")
             first.setdefault(address, where)
-
-
-def _reference_findings(profile: BenchProfile) -> Iterator[Finding]:
-    """Interlocks and the safe state speak of devices that exist and can do it."""
-    for index, lock in enumerate(profile.interlocks):
-        path = ("interlocks", index)
-        if lock.device not in profile.devices:
-            yield _no_device((*path, "device"), lock.device, profile)
-        elif lock.signal not in profile.kind_of(lock.device).signals:
-            signals = profile.kind_of(lock.device).signals
-            what = f"got '{lock.signal}', expected a reading of {lock.device}"
-            yield Finding((*path, "signal"), what, name_remedy(lock.signal, signals))
-    for index, safe in enumerate(profile.safe_state):
-        path = ("safe_state", index)
-        if safe.device not in profile.devices:
-            yield _no_device((*path, "device"), safe.device, profile)
-        elif safe.action not in profile.kind_of(safe.device).safe_actions:
-            actions = profile.kind_of(safe.device).safe_actions
-            what = f"got '{safe.action}', expected what {safe.device} can do: {listed(actions)}"
-            yield Finding((*path, "action"), what, name_remedy(safe.action, actions))
-
-
-def _no_device(path: tuple[str | int, ...], name: str, profile: BenchProfile) -> Finding:
-    what = f"got '{name}', expected a device of this bench"
-    return Finding(path, what, name_remedy(name, profile.devices))
 
 
 def _time_findings(profile: BenchProfile) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from orchestrator.inputs.fields import Count, Quantity, Text, at, problem
 from orchestrator.inputs.models import StrictModel
 from orchestrator.inputs.problems import described, listed, name_remedy
 from orchestrator.profile.checks import HARDWARE_JOURNAL_S, agreement
+from orchestrator.profile.interlocks import Interlock, SafeAction
 from orchestrator.profile.links import Limits, Link
 from orchestrator.profile.surroundings import ChamberEntry, LoadCellEntry
 from orchestrator.profile.tables import Driver, Kind, drivers, kinds
@@ -158,45 +159,6 @@ DeviceEntry = Annotated[
 ]
 
 
-class Interlock(StrictModel):
-    """A reading that must stay within bounds while the cell is energised.
-
-    Attributes:
-        device: Device by name.
-        signal: Its reading; the name ends in the unit of the bounds.
-        min: Lowest allowed value.
-        max: Highest allowed value.
-        confirm: Readings outside in a row that trip it.
-    """
-
-    device: Annotated[str, Text("the name of a device")]
-    signal: Annotated[str, Text("the name of a reading")]
-    min: Annotated[float, Quantity("a bound", "the signal's unit")] | None = None
-    max: Annotated[float, Quantity("a bound", "the signal's unit")] | None = None
-    confirm: Annotated[int, Count("a number of readings", ge=1, le=1000)] = 1
-
-    @model_validator(mode="after")
-    def _bounds(self) -> Self:
-        if self.min is None and self.max is None:
-            raise problem("got no bound, expected min or max", "add `max: ...`")
-        if self.min is not None and self.max is not None and self.min >= self.max:
-            what = f"got min {self.min:g} and max {self.max:g}, expected min to be smaller"
-            raise problem(what, "are they exchanged?")
-        return self
-
-
-class SafeAction(StrictModel):
-    """What one device does when the bench goes to its safe state.
-
-    Attributes:
-        device: Device by name.
-        action: What it does.
-    """
-
-    device: Annotated[str, Text("the name of a device")]
-    action: Annotated[str, Text("what it does")]
-
-
 class BenchProfile(StrictModel):
     """All hardware of a bench.
 
@@ -208,9 +170,10 @@ class BenchProfile(StrictModel):
         journal_every_s: Longest time that records wait before they are journaled, s; None is
             900 s on a simulated bench and 10 s on hardware.
         heartbeat_timeout_s: Silence of the engine after which the watchdog acts, s.
-        interlocks: Readings that must stay within bounds.
-        safe_state: What goes safe first, second, ...; empty: the first action of each kind, those
-            that drive the cell first.
+        max_pause_s: Longest time that a paused run may keep something energised, s.
+        interlocks: What must hold before and while a cell is energised.
+        safe_state: What goes safe first, second, ... once the cell is off; what is not named
+            does the first action of its kind, what drives the cell first.
     """
 
     bench: Annotated[str, Text("a bench's name", NAME, "letters, digits, '_', '-', '.'", 64)]
@@ -226,6 +189,7 @@ class BenchProfile(StrictModel):
         Annotated[float, Quantity("a time between pages", "s", gt=0, le=3600)] | None
     ) = None
     heartbeat_timeout_s: Annotated[float, Quantity("a timeout", "s", ge=1, le=600)] = 10.0
+    max_pause_s: Annotated[float, Quantity("a time", "s", ge=1, le=1e6)] = 3600.0
     interlocks: tuple[Interlock, ...] = ()
     safe_state: tuple[SafeAction, ...] = ()
 
@@ -278,7 +242,9 @@ class BenchProfile(StrictModel):
             (name for name in self.devices if name not in named),
             key=lambda name: not self.kind_of(name).drives_cell,
         )
-        own = [SafeAction(device=n, action=self.kind_of(n).safe_actions[0]) for n in rest]
+        own = [
+            SafeAction(device=n, celsius=None, action=self.kind_of(n).safe_actions[0]) for n in rest
+        ]
         return (*self.safe_state, *own)
 
     @property

@@ -25,7 +25,10 @@ class Recorder:
         journal: Writes the journals.
         frames: Where devices write frames; give it to them as their `FrameSink`.
         live: State for those who watch.
+        rehearses: Whether nothing of what is recorded has happened.
     """
+
+    rehearses = False
 
     def __init__(self, data: Path) -> None:
         self.directory = DataDirectory(data.resolve())

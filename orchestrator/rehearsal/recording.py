@@ -71,6 +71,8 @@ class RehearsalRecorder(Recorder):
             costs.
     """
 
+    rehearses = True
+
     def __init__(self, data: Path, *, keep: bool = False) -> None:
         super().__init__(data)
         self.counted: CountedFrames | None = None

@@ -62,6 +62,7 @@ class Acquisition:
         failed: Whether the microscope, not its client, ended it.
         acknowledged: Whether the client took note of the failure.
         frame: Number of its frame, given when it is complete.
+        blanked_s: When the client took the beam off the specimen; None: as the settings say.
     """
 
     number: int
@@ -72,6 +73,7 @@ class Acquisition:
     failed: bool = False
     acknowledged: bool = False
     frame: int | None = None
+    blanked_s: float | None = None
 
     @property
     def end_s(self) -> float:
@@ -96,7 +98,8 @@ class Acquisition:
         if not self.settings["blank_between_frames"] and t_s > self.stop_s:
             live = beam_s(self.settings) / duration_s(self.settings)
             rate = live * dose_rate_uc_per_cm2_s(self.settings)
-            dose += rate * (t_s - self.stop_s)
+            until_s = t_s if self.blanked_s is None else min(t_s, self.blanked_s)
+            dose += rate * max(until_s - self.stop_s, 0.0)
         return dose
 
 
@@ -145,6 +148,7 @@ class SimulatedSem:
         commands.add("ACQuire:DURation?", lambda: repr(duration_s(self._settings)))
         commands.add("ACQuire:ARM", self._arm)
         commands.add("ACQuire:ABORt", self._abort)
+        commands.add("ACQuire:BLANk", self._blank)
         commands.add("ACQuire:STATus?", lambda: json_line(self._status()))
         commands.add("ACQuire:IMAGe:HEADer?", lambda: json_line(self._header()))
         commands.add("ACQuire:IMAGe?", lambda: block(self._latest_image().tobytes()))
@@ -190,7 +194,8 @@ class SimulatedSem:
             return "scanning"
         if acquisition.failed and not acquisition.acknowledged:
             return "error"
-        return "blanked" if acquisition.settings["blank_between_frames"] else "idle"
+        blanks = acquisition.settings["blank_between_frames"] or acquisition.blanked_s is not None
+        return "blanked" if blanks else "idle"
 
     def _refuse_busy(self, code: int) -> None:
         if self._own_state() == "scanning":
@@ -218,6 +223,12 @@ class SimulatedSem:
         self._end("aborted by the client", failed=False)
         if self._acquisition is not None:
             self._acquisition.acknowledged = True
+
+    def _blank(self) -> None:
+        """End what goes on and take the beam off the specimen until the next acquisition."""
+        self._abort()
+        if self._acquisition is not None and self._acquisition.blanked_s is None:
+            self._acquisition.blanked_s = self._now_s
 
     def _end(self, reason: str, *, failed: bool) -> None:
         acquisition = self._acquisition

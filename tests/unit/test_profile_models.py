@@ -125,7 +125,7 @@ CASES = [
     (
         "{device: mri, action: abort}",
         "{device: mri, action: off}",
-        "what mri can do: abort or keep",
+        "what mri can do: abort, keep or trigger_off",
     ),
     ("{device: mri, action: abort}", "{device: sem, action: off}", "got 'sem', expected a device"),
     (
