@@ -13,7 +13,6 @@ from orchestrator.experiment.templates import example_path
 from orchestrator.interlocks import Latches
 from orchestrator.profile.loading import load_profile
 from orchestrator.profile.models import BenchProfile
-from orchestrator.records.audit import read_audit
 from orchestrator.records.directory import DataDirectory
 from orchestrator.records.runs import load_run
 from orchestrator.running import run_experiment
@@ -58,11 +57,7 @@ def test_a_voltage(tmp_path):
         "sim-mri", {"device": "pstat", "signal": "voltage_v", "max": 0.02, "confirm": 3}
     )
     done = Done(tmp_path, profile, short_experiment())
-    print(done.result)
-    print(done.events)
     assert done.result.stop_reason == "interlock"
     assert Latches("sim-mri").read()
-    print(Latches("sim-mri").read(), Latches("sim-mri").seen())
-    print(read_audit(done.directory.audit))
     with pytest.raises(InterlockTripped, match="latched"):
         Done(tmp_path, profile, short_experiment())
