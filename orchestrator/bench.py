@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from devices.errors import DeviceError
 from devices.link import Link, open_link
+from orchestrator.clock_watch import ClockWatch
 from orchestrator.desk import Desk
 from orchestrator.engine import Engine
 from orchestrator.equipment import Supplies, make_device
@@ -126,6 +127,9 @@ class Bench(Verbs):
         self._open.callback(self._worker.close)
         self._open.callback(self._recorder.close)
         self._open.callback(self.desk.close)
+        if not self.clock.simulated:
+            clock_watch = ClockWatch(self.clock, lambda jump: self.desk.carry_out(jump, wait_s=0.0))
+            self._open.callback(clock_watch.close)
         owned = controlling(self._ground.hardware, bench=self.profile.bench)
         self._open.enter_context(owned)
         self.links: dict[str, Link] = {}

@@ -64,6 +64,10 @@ class RecordError(OrchestratorError):
     policy = "safe_state"
 
 
+class DiskError(RecordError):
+    """The disk is full or refuses: the run ends, and nothing more is measured."""
+
+
 class ControlError(OrchestratorError):
     """A request to a run was refused, or there is no such run; nothing was changed."""
 

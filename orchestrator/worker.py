@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from devices.clock import LoopClock, Owner
+from orchestrator.errors import DiskError
 
 
 class LoopWorker:
@@ -30,7 +31,11 @@ class LoopWorker:
         *,
         owner: Owner,
     ) -> None:
-        """Run `work` in the thread, then call ``done(result, error)`` on the loop."""
+        """Run `work` in the thread, then call ``done(result, error)`` on the loop.
+
+        A disk that is full or refuses ends the run, whatever `done` makes of it: what cannot be
+        recorded is not measured.
+        """
         held = ExitStack()
         held.enter_context(self._hold())
 
@@ -41,6 +46,9 @@ class LoopWorker:
                     done(None if error else future.result(), error)
                 except Exception as failure:  # noqa: BLE001 - asyncio would only log it
                     self._clock.fail(owner, failure)
+                else:
+                    if isinstance(error, DiskError):
+                        self._clock.fail(owner, error)
 
         future = self._pool.submit(work)
         future.add_done_callback(lambda f: self._clock.loop.call_soon_threadsafe(finish, f))

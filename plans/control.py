@@ -35,6 +35,9 @@ AFTER: tuple[After, ...] = get_args(After)
 LONGEST_TEXT = 2000
 """Longest text that a request may carry, characters."""
 
+CLOCK_JUMP = "clock_jump"
+"""Kind of the event that says that the machine's clock was set; its value is by how much, s."""
+
 _REMEMBERED = 1000
 """How many requests are known by their id, so that one that is sent again is not done again."""
 
@@ -59,6 +62,17 @@ class Request:
     who: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     id: str = field(default_factory=_new_id)
+
+
+@dataclass(frozen=True)
+class ClockJump(Request):
+    """A note of the machine itself: its clock was set, which changes no duration.
+
+    Attributes:
+        seconds: By how much, s; positive where it was set forward.
+    """
+
+    seconds: float = 0.0
 
 
 class Standing(StrEnum):

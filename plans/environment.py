@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,13 @@ ENVIRONMENT = "environment"
 
 _SETTLING_EVERY_S = 60.0
 """Longest time between readings while the temperature moves, s."""
+
+_SAME_S = 1e-3
+"""Times this near are the same, s."""
+
+LATE_S = 2.0
+"""A reading that comes later than this after it was due is late, s: more than a transaction and its
+repetition may take."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,9 @@ class Environment:
 class Surveillance:
     """The readings of one run.
 
-    A reading that fails is noted and left out: the run goes on, its gap is recorded.
+    They come at multiples of a period: one that is late shifts none after it, and is noted with
+    how late it was; those that it has overtaken are left out, and counted. A reading that fails is
+    noted and left out: the run goes on, its gap is recorded.
 
     Args:
         environment: What to read.
@@ -75,9 +85,22 @@ class Surveillance:
 
     def serve(self, now_s: float) -> MsgGenerator[None]:
         """Take a reading if it is due."""
-        if self._attempts and now_s >= self._next_s:
-            self._next_s = now_s + self.environment.every_s
-            yield from self.record()
+        if not self._attempts or now_s < self._next_s:
+            return
+        due_s = self._next_s if math.isfinite(self._next_s) else now_s
+        yield from self.record()
+        yield from self._note_late(due_s)
+
+    def _note_late(self, due_s: float) -> MsgGenerator[None]:
+        """Say of the reading just taken that it was late, if it was; the next comes on schedule."""
+        now_s = float(self._attempts[0].device.clock.time())
+        every_s, late_s = self.environment.every_s, now_s - due_s
+        left_out = int((late_s + _SAME_S) / every_s)
+        self._next_s = due_s + (left_out + 1) * every_s
+        if late_s > LATE_S:
+            text = f"the reading due at {due_s:.1f} s Unix was done {late_s:.1f} s late"
+            more = f"; {left_out} after it were left out" if left_out else ""
+            yield from note(self._event, "environment_late", text + more, late_s)
 
     def hasten(self, now_s: float) -> None:
         """Something moves: the next reading comes within a minute."""

@@ -25,7 +25,7 @@ from plans.changes import (
     with_limit,
     with_period,
 )
-from plans.control import AFTER, LONGEST_TEXT, After, Control, Ticket
+from plans.control import AFTER, CLOCK_JUMP, LONGEST_TEXT, After, ClockJump, Control, Ticket
 from plans.cycling import Cycling
 from plans.imaging import Track
 from plans.schedule import Position
@@ -276,8 +276,12 @@ class Serving:
         return list({id(track.device): track for track in reversed(meant)}.values())[::-1]
 
     def _note(self, ticket: Ticket) -> MsgGenerator[None]:
-        said = str(ticket.request.arguments.get("text", ""))[:LONGEST_TEXT]
-        yield from self._noted(ticket, "note", said)
+        request = ticket.request
+        said = str(request.arguments.get("text", ""))[:LONGEST_TEXT]
+        if isinstance(request, ClockJump):
+            yield from self._noted(ticket, CLOCK_JUMP, said, request.seconds)
+        else:
+            yield from self._noted(ticket, "note", said)
         ticket.done("recorded")
 
     # --- changes --------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.errors import RecordError
+from orchestrator.errors import DiskError, RecordError
 from orchestrator.records.directory import DataDirectory, checked_stream, sync_directory
 from orchestrator.records.frame_files import DATASET, scalar_dataset
 
@@ -155,10 +155,8 @@ class Hdf5Frames:
                 return self._append(stream, one, image, scalars)
             except (OSError, RuntimeError) as error:  # h5py raises both when a disk refuses
                 one.broken = True
-                raise self._refused(
-                    stream,
-                    f"a frame cannot be written: {str(error).splitlines()[0]}",
-                    f"free space on, or replace, the disk of {self._directory.root}",
+                raise self._disk(
+                    stream, f"a frame cannot be written: {str(error).splitlines()[0]}"
                 ) from error
 
     def asset_documents(self, stream: str, index: int) -> list[tuple[str, dict[str, Any]]]:
@@ -228,10 +226,8 @@ class Hdf5Frames:
         self._directory.root.mkdir(parents=True, exist_ok=True)
         free = self._free(self._directory.root)
         if free < image.nbytes + RESERVE_BYTES:
-            raise self._refused(
-                stream,
-                f"the disk has {free} bytes left, expected {image.nbytes + RESERVE_BYTES}",
-                f"free space on the disk of {self._directory.root}",
+            raise self._disk(
+                stream, f"the disk has {free} bytes left, expected {image.nbytes + RESERVE_BYTES}"
             )
 
     def _create(self, stream: str, one: _Stream, scalars: Mapping[str, float]) -> None:
@@ -290,6 +286,10 @@ class Hdf5Frames:
                 "chunk_shape": [1, *one.shape],
             },
         }
+
+    def _disk(self, stream: str, what: str) -> DiskError:
+        remedy = f"free space on, or replace, the disk of {self._directory.root}"
+        return DiskError(f"frames {stream[:80]}", what, remedy=remedy)
 
     def _refused(self, stream: str, what: str, remedy: str) -> RecordError:
         return RecordError(f"frames {stream[:80]}", what, remedy=remedy)

@@ -8,8 +8,9 @@ import bluesky.plan_stubs as bps
 import numpy as np
 import pytest
 from aurora_unicycler import ConstantCurrent
+from bluesky.utils import FailedStatus
 
-from devices.errors import DeviceError, InstrumentFault
+from devices.errors import DeviceError, InstrumentFault, LinkError
 from devices.roles import CellLimits
 from devices.technique import Technique
 from orchestrator.bench import open_bench
@@ -21,6 +22,7 @@ from sim.instruments.keithley_2750 import SimulatedKeithley2750
 from sim.samples.linear_cell import LinearCell
 from sim.wire.tcp import serve
 from sim.world import World
+from tests.promises import Witness
 
 LIMITS = CellLimits(-5, 5, -1, 1)
 STEP = ConstantCurrent(current_mA=0.01, until_time_s=600)
@@ -49,6 +51,21 @@ def bench(tmp_path):
         yield opened
 
 
+def opened_at_s(bench):
+    """When the cell's lead was opened, s since the bench was opened."""
+    switch, opened = bench.laboratory.instruments["relay"], []
+    answer = switch.answer
+
+    def watching(message):
+        reply = answer(message)
+        if not opened and answer(b":ROUT:MULT:CLOS:STAT? (@101)") == b"0" and b"OPEN" in message:
+            opened.append(bench.elapsed_s)
+        return reply
+
+    switch.answer = watching
+    return opened
+
+
 def true_current_ma(bench):
     return bench.laboratory.truth()["current_ma"]
 
@@ -67,15 +84,40 @@ def test_the_cell_is_connected_when_it_is_energised_and_stays_so(bench):
 
 def test_an_output_that_stays_on_is_cut_off_and_the_run_fails(bench):
     """Row 17: the instrument ignores OFF; the engine needs no other process to help."""
+    seen = Witness(bench)
     bench.inject("ignored_off:pstat:0:1e9")
     with pytest.raises(DeviceError):
         bench.RE(interrupted(bench))
+    seen.promises_kept()
     assert not connected(bench)
     assert true_current_ma(bench) == 0.0
     assert not bench.RE.unsafe
     assert not bench.RE.energised
     with pytest.raises(InstrumentFault, match="disconnected by the second path"):
         bench.RE(plan(bench.pstat))
+
+
+def test_unplugged_within_a_step_the_cell_is_cut_off_within_one_poll(bench, latency):
+    """Row 4: nothing is heard of the potentiostat any more; the relay opens, the run fails."""
+    seen, opened = Witness(bench), opened_at_s(bench)
+    bench.inject("refuse:pstat:95:1e9")
+    with pytest.raises(FailedStatus) as raised:
+        bench.RE(plan(bench.pstat))
+    assert isinstance(raised.value.__cause__, LinkError)
+    poll_s, repetitions_s = bench.profile.poll_period_s, 2.0
+    latency(
+        4,
+        f"unplugged to relay open, of virtual time, polled every {poll_s:g} s",
+        opened[0] - 95.0,
+        promised_s=poll_s + repetitions_s,
+    )
+    assert not bench.RE.unsafe
+    content = seen.promises_kept()
+    stop = content.documents[-1][1]
+    assert stop["exit_status"] == "fail"
+    assert "pstat" in stop["reason"]
+    with pytest.raises(InstrumentFault, match="disconnected by the second path"):
+        bench.RE(plan(bench.pstat))  # plugged in again, somebody must look first
 
 
 def test_neither_way_works_and_it_is_said(bench):
