@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Literal
 
 Policy = Literal["retry", "refuse", "abort", "pause", "safe_state"]
@@ -42,6 +44,10 @@ class LinkError(DeviceError):
     policy = "retry"
 
 
+class UnreadError(LinkError):
+    """The output has been read back as off; what the instrument still holds could not be read."""
+
+
 class IdentityError(DeviceError):
     """Another instrument answers than the profile names."""
 
@@ -74,3 +80,20 @@ class InstrumentFault(DeviceError):  # noqa: N818 - what instruments call it
 
 class OutputFault(InstrumentFault):
     """The output is not what was commanded: no policy of a step overrules this."""
+
+
+@contextmanager
+def output_is_off(who: str) -> Iterator[None]:
+    """For reading the last records once the output is known to be off.
+
+    Raises:
+        UnreadError: In the place of a `LinkError`.
+    """
+    try:
+        yield
+    except LinkError as error:
+        raise UnreadError(
+            who,
+            f"the output is off, verified; its last records could not be read: {error.what}",
+            remedy="they are in the instrument until it is started again: read them",
+        ) from error

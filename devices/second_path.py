@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.errors import DeviceError, InstrumentFault
+from devices.errors import DeviceError, InstrumentFault, UnreadError
 from devices.roles import (
     Attached,
     Fit,
@@ -113,6 +113,8 @@ class WithSecondPath:
             return self._by_relay(self.first.stop)
         try:
             return self.first.stop()
+        except UnreadError:
+            raise  # it is off: the relay is spared
         except DeviceError as error:
             log.critical("%s: not switched off, the relay is opened: %s", self.who, error)
             self.relay.disconnect()

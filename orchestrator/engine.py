@@ -18,6 +18,7 @@ from bluesky.utils import RunEngineInterrupted
 from event_model import DocumentNames
 
 from devices.clock import Clock, Owner
+from devices.errors import UnreadError
 from orchestrator.interrupting import Signals
 from orchestrator.pages import PageComposer
 from orchestrator.subscribers import DocumentConsumer, Isolated, Ticker
@@ -158,7 +159,8 @@ class Engine(RunEngine):
     ) -> None:
         """Switch off every registered device, verified; what fails is tried again, then latched.
 
-        Never raises: `unsafe` tells what is not known to be off.
+        Never raises: `unsafe` tells what is not known to be off. A device that is off and cannot be
+        read is not unsafe.
 
         Args:
             leave: Names of devices that may stay as they are if they cannot drive a cell.
@@ -170,6 +172,9 @@ class Engine(RunEngine):
             for attempt in range(1, _TRIES_TO_SWITCH_OFF + 1):
                 try:
                     device.stop(success=name in leave)
+                except UnreadError as error:
+                    self.unsafe.pop(name, None)
+                    log.warning("%s (attempt %d)", error, attempt)
                 except Exception as error:  # noqa: BLE001 - the next device must be tried too
                     self.unsafe[name] = str(error)
                     log.critical("%s: not switched off (attempt %d): %s", name, attempt, error)

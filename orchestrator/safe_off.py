@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from devices.clock import SystemClock, monotonic
-from devices.errors import DeviceError, LinkError
+from devices.errors import DeviceError, LinkError, UnreadError
 from devices.link import Link, open_link
 from orchestrator.equipment import Supplies, cell_relay, make_device
 from orchestrator.profile.links import Link as LinkEntry
@@ -96,6 +96,8 @@ def _switch_off_one(profile: BenchProfile, name: str) -> None:
         supplies = _supplies(profile, SystemClock(loop), link)
         try:
             make_device(name, supplies).stop(success=False)
+        except UnreadError as error:
+            log.warning("%s", error)  # it is off: its records are for whoever reads them later
         except DeviceError as error:
             entry = profile.devices[name]
             relay = (

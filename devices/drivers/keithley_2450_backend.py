@@ -45,7 +45,14 @@ from devices.drivers.keithley_2450_status import (
     settings_query,
     token_message,
 )
-from devices.errors import IdentityError, InstrumentFault, LimitError, LinkError, OutputFault
+from devices.errors import (
+    IdentityError,
+    InstrumentFault,
+    LimitError,
+    LinkError,
+    OutputFault,
+    output_is_off,
+)
 from devices.link import Link
 from devices.roles import (
     EndReason,
@@ -223,7 +230,8 @@ class Keithley2450Backend:
 
         Raises:
             InstrumentFault: The output reads back as on.
-            LinkError: The link failed: the state is unknown, try again.
+            LinkError: The link failed: the state is unknown, try again; an `UnreadError` says that
+                it is off.
         """
         if self._started and not self._end:
             self._link.write(f":ABOR;:TRAC:TRIG {BUFFER};:OUTP OFF")
@@ -239,10 +247,11 @@ class Keithley2450Backend:
                 "the output reads back as on after OUTPUT OFF; it was told to source 0 A",
                 remedy="press OUTPUT on its front panel or disconnect the cell",
             )
-        if self._started and not self._end and self._reason(status) != "stopped":
-            self._last_row = status.rows - 1
-            return self._page(status)
-        return self._page(status, stopping=self._started and not self._end)
+        with output_is_off(self._link.who):
+            if self._started and not self._end and self._reason(status) != "stopped":
+                self._last_row = status.rows - 1
+                return self._page(status)
+            return self._page(status, stopping=self._started and not self._end)
 
     def output_on(self) -> bool:
         """Read back whether the output is on."""

@@ -23,7 +23,13 @@ from devices.adoption import Attached, Fit
 from devices.drivers.bridge_lines import BridgeInstrument, command_once, greet, parse_object
 from devices.drivers.potentiostat_program import compile_programs
 from devices.drivers.potentiostat_status import Status, capabilities_of, judged, status_of
-from devices.errors import IdentityError, InstrumentFault, LinkError, OutputFault
+from devices.errors import (
+    IdentityError,
+    InstrumentFault,
+    LinkError,
+    OutputFault,
+    output_is_off,
+)
 from devices.link import Link
 from devices.roles import (
     EndReason,
@@ -223,13 +229,14 @@ class BridgePotentiostat:
 
         Raises:
             InstrumentFault: The cell reads back as on.
-            LinkError: The link failed: the state is unknown, try again.
+            LinkError: The link failed: the state is unknown, try again; an `UnreadError` says that
+                it is off.
         """
         for _ in range(_TRIES_TO_STOP):
             self.driver.halt()
             status = self._look()
             if not status.cell_on and status.state is not ProgramState.RUNNING:
-                with self._link.transaction():
+                with output_is_off(self._link.who), self._link.transaction():
                     return self._page(status)
         raise OutputFault(
             self._link.who,

@@ -120,6 +120,17 @@ def test_unplugged_within_a_step_the_cell_is_cut_off_within_one_poll(bench, late
         bench.RE(plan(bench.pstat))  # plugged in again, somebody must look first
 
 
+def test_a_potentiostat_that_is_off_and_cannot_be_read_is_not_unsafe(bench):
+    """Rows 6, 17: the transfer of records is garbled for good; the relay is spared."""
+    seen = Witness(bench)
+    bench.inject("garble:pstat:95:1e9:match=TRAC:DATA")
+    with pytest.raises(FailedStatus):
+        bench.RE(plan(bench.pstat))
+    assert not bench.RE.unsafe
+    assert connected(bench)
+    assert seen.promises_kept().documents[-1][1]["exit_status"] == "fail"
+
+
 def test_neither_way_works_and_it_is_said(bench):
     """Row 18: the relay is stuck as well."""
     bench.inject("ignored_off:pstat:0:1e9")
