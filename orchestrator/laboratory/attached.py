@@ -199,8 +199,13 @@ class AttachedLaboratory:
         """What the sample really is now; for tests."""
         return dict(self._asking.ask("truth", snapshot=True)["snapshot"])
 
-    def cell(self) -> dict[str, float]:
-        """The cell's own charge and what is at its terminals: ``t_s``, ``charge_mah``, ...."""
+    def cell(self) -> dict[str, Any]:
+        """The cell's own charge, what is at its terminals, and what is on.
+
+        Returns:
+            ``t_s``, ``charge_mah`` and ``throughput_mah`` (what the lithium carried until then),
+            ``current_ma``, ``voltage_v``, and ``on``: names of the links whose output is on.
+        """
         return self._asking.ask("truth")
 
     def inject(self, given: Given) -> str:

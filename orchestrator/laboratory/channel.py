@@ -18,7 +18,7 @@ import orjson
 
 from devices.bridge.authentication import Authentication
 from orchestrator.errors import OrchestratorError
-from orchestrator.laboratory.instruments import SWITCH_OFF
+from orchestrator.laboratory.instruments import IS_ON, SWITCH_OFF
 from orchestrator.laboratory.simulated import Laboratory, simulated_name
 from orchestrator.profile.models import BenchProfile
 from sim.clock import HandedTime
@@ -122,18 +122,20 @@ class Channel:
         }
 
     def truth(self, _who: ChannelClient, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The cell's own charge and what is at its terminals; with ``snapshot`` everything."""
+        """The cell's own charge, its terminals and what is on; with ``snapshot`` everything."""
         world = self.laboratory.world
         with world.lock:
             t_s = world.catch_up()
             seen = world.sample.terminals(np.array([t_s]))
             net_mah, throughput_mah = world.sample.charge_mah(t_s)
+            on = [who for who, one in self._driving() if IS_ON[one](self._instrument(who))]
             whole = {"snapshot": self.laboratory.truth()} if request.get("snapshot") else {}
         return {
             "charge_mah": net_mah,
             "throughput_mah": throughput_mah,
             "current_ma": float(seen.current_ma[0]),
             "voltage_v": float(seen.voltage_v[0]),
+            "on": on,
             **whole,
         }
 
@@ -152,12 +154,18 @@ class Channel:
 
     def switch_off(self, _who: ChannelClient, _request: Mapping[str, Any]) -> dict[str, Any]:
         """Switch off by hand, at the front panels of what drives the cell."""
-        touched = []
-        for who, link in self.profile.links.items():
-            for message in SWITCH_OFF.get(link.driver, ()):
-                self.laboratory.instruments[simulated_name(link.resource)].answer(message)
-                touched.append(who)
-        return {"off": sorted(set(touched))}
+        for who, driver in self._driving():
+            for message in SWITCH_OFF[driver]:
+                self._instrument(who).answer(message)
+        return {"off": [who for who, _ in self._driving()]}
+
+    def _driving(self) -> list[tuple[str, str]]:
+        """What drives the cell, with its driver."""
+        links = self.profile.links.items()
+        return [(who, link.driver) for who, link in links if link.driver in SWITCH_OFF]
+
+    def _instrument(self, who: str) -> Any:
+        return self.laboratory.instruments[simulated_name(self.profile.links[who].resource)]
 
     def stop(self, _who: ChannelClient, _request: Mapping[str, Any]) -> dict[str, Any]:
         """End the laboratory."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -151,3 +152,11 @@ SWITCH_OFF: Mapping[str, tuple[bytes, ...]] = {
     "potentiostat_bridge": (b"TECHnique:STOP",),
 }
 """What the keys at the front panel of an instrument that drives a cell do, by driver."""
+
+IS_ON: Mapping[str, Callable[[Any], bool]] = {
+    "keithley_2450": lambda instrument: instrument.answer(b":OUTPut?") == b"1",
+    "potentiostat_bridge": lambda instrument: bool(
+        json.loads(instrument.answer(b"TECHnique:STATus?")).get("cell_on")
+    ),
+}
+"""Whether its output is on, as its front panel shows it, by driver."""
