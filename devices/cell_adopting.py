@@ -64,6 +64,13 @@ class AdoptingRunner(AmendableRunner):
 
     # --- before anything is forgotten or energised ----------------------------------------------
 
+    def join(self, technique: Technique) -> bool:
+        """Whether a step is the one that runs already, begun by whatever process."""
+        if not technique.is_same(self._technique):
+            return False
+        self._technique = technique
+        return True
+
     def prepare(self, technique: Technique) -> None:
         """Load a step; nothing is energised. See `devices.cell_runner.CellRunner.prepare`."""
         self.remember()

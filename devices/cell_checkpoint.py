@@ -71,7 +71,12 @@ def technique_state(technique: Technique | None) -> dict[str, Any] | None:
         return None
     fields = {name: getattr(technique, name) for name in Technique.__dataclass_fields__}
     step: Any = technique.step
-    return {**fields, "limits": asdict(technique.limits), "step": step.model_dump(mode="json")}
+    return {
+        **fields,
+        "limits": asdict(technique.limits),
+        "step": step.model_dump(mode="json"),
+        "left": program_state(technique.left),
+    }
 
 
 def technique_of(state: Mapping[str, Any] | None) -> Technique | None:
@@ -79,7 +84,12 @@ def technique_of(state: Mapping[str, Any] | None) -> Technique | None:
     if state is None:
         return None
     step: CellStep = _STEPS[state["step"]["step"]].model_validate(state["step"])
-    return Technique(**{**state, "limits": CellLimits(**state["limits"]), "step": step})
+    return Technique(**{
+        **state,
+        "limits": CellLimits(**state["limits"]),
+        "step": step,
+        "left": program_of(state["left"]),
+    })  # fmt: skip
 
 
 def records_state(records: Records) -> dict[str, Any]:

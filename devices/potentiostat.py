@@ -232,7 +232,7 @@ class Potentiostat(Adoptable, Described, Device):
         if isinstance(technique, Amendment):
             return self._amend(technique)
         if self._runner.phase in (Phase.RUNNING, Phase.PAUSED):
-            if technique == self._runner.technique:
+            if self._runner.join(technique):
                 return _finished(self)
             raise InstrumentFault(
                 self.name, "asked to prepare while a step runs", remedy="stop it first"

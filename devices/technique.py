@@ -63,6 +63,12 @@ class Technique:
     continues: bool = False
     left: Program | None = None
 
+    def is_same(self, other: Technique | None) -> bool:
+        """Whether it is the same step, whatever part of it is to be run."""
+        return other is not None and replace(self, continues=False, left=None) == replace(
+            other, continues=False, left=None
+        )
+
     def program(self) -> Program:
         """The instrument's program.
 

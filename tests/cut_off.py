@@ -60,6 +60,10 @@ class _Timer:
         self.cancelled = True
 
 
+class Killed(BaseException):
+    """The host is killed while it talks to the instrument."""
+
+
 class CutOff:
     """A cell with its instrument, and a host with its potentiostat that may die.
 
@@ -75,6 +79,7 @@ class CutOff:
         self.world = World(self.cell, now=lambda: self.clock.now_s)
         self.instrument = instrument(self.world)
         self.heard: list[str] = []
+        self.lives, self.lost = 10**9, False
         self._backend = backend
         self._library = SimulatedVisaLibrary({"cell": self})
         self.journal: dict[str, list[Any]] = {}
@@ -85,7 +90,13 @@ class CutOff:
 
     def answer(self, message: bytes) -> bytes | None:
         self.heard.append(message.decode())
-        return self.instrument.answer(message)
+        self.lives -= 1
+        if self.lives < 0 and self.lost:
+            raise Killed
+        reply = self.instrument.answer(message)
+        if self.lives < 0:
+            raise Killed
+        return reply
 
     def host(self) -> Potentiostat:
         """A host begins: a link, a driver, a device."""
@@ -103,8 +114,11 @@ class CutOff:
 
     def collect(self, *, remember: bool = True) -> None:
         """A page goes to the journal, and a checkpoint after it."""
-        for page in self.pstat.collect_pages():
-            for name, values in {"time": page["time"], **page["data"]}.items():
+        for page in (*self.pstat.collect_pages(), *self.pstat.eis.collect_pages()):
+            columns = page["data"]
+            if "pstat_voltage_v" in columns:
+                columns["time"] = page["time"]
+            for name, values in columns.items():
                 self.journal.setdefault(name, []).extend(values)
         if remember:
             self.remember()
@@ -129,10 +143,16 @@ class CutOff:
         return adoption
 
     def journaled(self) -> Journaled:
-        if not self.journal:
+        """What is known of the journal."""
+        if "time" not in self.journal:
             return Journaled()
-        last = (self.journal[name][-1] for name in ("time", "pstat_charge_mah"))
-        return Journaled(*(next(last), 0, next(last), self.journal["pstat_throughput_mah"][-1]))
+        last = (self.journal[name][-1] for name in ("pstat_charge_mah", "pstat_throughput_mah"))
+        return Journaled(self.journal["time"][-1], self.spectra, *last)
+
+    @property
+    def spectra(self) -> int:
+        """Number of spectra in the journal."""
+        return 1 + max(self.journal.get("pstat_eis_spectrum", [-1]))
 
     def off(self) -> None:
         """What a watchdog does: a link and a driver of its own, and off."""
