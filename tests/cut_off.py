@@ -79,7 +79,7 @@ class CutOff:
         self.world = World(self.cell, now=lambda: self.clock.now_s)
         self.instrument = instrument(self.world)
         self.heard: list[str] = []
-        self.lives, self.lost = 10**9, False
+        self.lives, self.lost, self.silent = 10**9, False, False
         self._backend = backend
         self._library = SimulatedVisaLibrary({"cell": self})
         self.journal: dict[str, list[Any]] = {}
@@ -90,6 +90,8 @@ class CutOff:
 
     def answer(self, message: bytes) -> bytes | None:
         self.heard.append(message.decode())
+        if self.silent:
+            return None
         self.lives -= 1
         if self.lives < 0 and self.lost:
             raise Killed
