@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +22,14 @@ SCALARS = (
     *("charge_start_mah", "charge_end_mah", "exposure_charge_mah", "exposure_throughput_mah"),
 )
 """What is told of each exposure, by component of the device."""
+
+
+class Scan(StrEnum):
+    """Where a device stands with its frame."""
+
+    IDLE = "idle"
+    ACQUIRING = "acquiring"
+    FETCHING = "fetching"
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,28 @@ class Exposures:
         self._name, self._clock, self._charge = name, clock, charge
         self.clocks = ClockOffset(clock, ask)
         self._begun: _Begun | None = None
+
+    def state(self) -> dict[str, Any] | None:
+        """The exposure that was begun last, JSON-able."""
+        begun = self._begun
+        if begun is None:
+            return None
+        charge = [None if np.isnan(mah) else mah for mah in begun.charge]
+        return {"t_s": begun.t_s, "charge": charge, "offset": asdict(begun.offset)}
+
+    def restore(self, state: Mapping[str, Any] | None, start_s: float) -> None:
+        """An exposure goes on that another process has begun.
+
+        Args:
+            state: What `state` of that process has given; None where it saw no beginning.
+            start_s: When it began, on the instrument's clock, Unix s.
+        """
+        if state is None:
+            offset = self.clocks.now()
+            self._begun = _Begun(start_s - offset.seconds, (np.nan, np.nan), offset)
+            return
+        net, through = (np.nan if mah is None else mah for mah in state["charge"])
+        self._begun = _Begun(state["t_s"], (net, through), Offset(**state["offset"]))
 
     @property
     def begun_s(self) -> float:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,7 +24,7 @@ from devices.attempt import DROPPED
 from devices.clock import Clock, Handle
 from devices.derived import Analyses
 from devices.errors import DeviceError, InstrumentFault, LinkError, NotReachedError
-from devices.exposure import Exposures
+from devices.exposure import Exposures, Scan
 from devices.frame_watchers import FrameWatchers
 from devices.imaging_roles import AcquisitionStatus, Imager
 from devices.roles import ChargeSource, FrameSink, Worker
@@ -38,14 +37,6 @@ _RETRY_S, _RETRIES = 1.0, 3
 _LATE_FRAME_S = 600.0
 _FAST_POLL_S = 0.5
 _LOOK = "look at the instrument"
-
-
-class Scan(StrEnum):
-    """Where the device stands with its frame."""
-
-    IDLE = "idle"
-    ACQUIRING = "acquiring"
-    FETCHING = "fetching"
 
 
 class FrameDevice(Described, TakesTime, Device):
@@ -114,6 +105,7 @@ class FrameDevice(Described, TakesTime, Device):
         self.analyses = Analyses(name, clock)
         self.on_pause: OnPause = on_pause
         self._scan = Scan.IDLE
+        self._acquisition: AcquisitionStatus | None = None
         self._done: Status | None = None
         self._timer: Handle | None = None
         self._documents: list[tuple[str, dict[str, Any]]] = []
@@ -162,6 +154,13 @@ class FrameDevice(Described, TakesTime, Device):
         """Whether the instrument says, right after the start, that it acquires."""
         return status.state != "error" and not self._ended_early(status)
 
+    def may_stage(self, status: AcquisitionStatus) -> bool:
+        """Whether a run may begin with the instrument as it is."""
+        return status.state in (self.STAGEABLE or self.FREE)
+
+    def check_header(self, header: Mapping[str, Any]) -> None:
+        """Raise if a frame is not the one that was waited for."""
+
     def check_waiting(self, status: AcquisitionStatus, waited_s: float) -> None:
         """Raise if the scan waits for something that will not come."""
 
@@ -193,7 +192,7 @@ class FrameDevice(Described, TakesTime, Device):
     def stage(self) -> list[object]:
         """Begin a run: the instrument must be free, and frames count from zero."""
         status = self._imager.status()
-        if status.state not in (self.STAGEABLE or self.FREE):
+        if not self.may_stage(status):
             raise InstrumentFault(
                 self.name,
                 f"the instrument is {status.state} {status.error}".strip(),
@@ -311,8 +310,7 @@ class FrameDevice(Described, TakesTime, Device):
                 remedy="look at the instrument and what triggers it",
             )
         self._exposures.begin(offset)
-        self._misses = 0
-        self._scan = Scan.ACQUIRING
+        self._acquisition, self._misses, self._scan = status, 0, Scan.ACQUIRING
         self._poll_after(self.expected_duration_s.get())
 
     def _poll_after(self, delay_s: float) -> None:
@@ -354,6 +352,7 @@ class FrameDevice(Described, TakesTime, Device):
 
         def work() -> tuple[Any, ...]:
             image, header = self._imager.read_image()
+            self.check_header(header)
             if image.shape != self.image_shape():
                 raise InstrumentFault(
                     self.name,

@@ -31,6 +31,11 @@ class AcquisitionStatus(Protocol):
         ...
 
     @property
+    def experiment(self) -> int:
+        """Number of the current or last acquisition."""
+        ...
+
+    @property
     def t_start_s(self) -> float:
         """Instrument time at which it began, Unix s; NaN before."""
         ...
@@ -55,6 +60,10 @@ class Imager(Protocol):
 
     def configure(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """Set the acquisition's parameters and return them as read back."""
+        ...
+
+    def held(self) -> Mapping[str, Any]:
+        """The acquisition's parameters as read back; nothing is set."""
         ...
 
     def arm(self) -> None:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from devices.at_prompt import frames_said, taking_said
 from devices.clock import Clock
 from devices.errors import NotReachedError
-from devices.frame_device import FrameDevice
+from devices.frame_adopting import AdoptableFrames
 from devices.frame_judgement import judge
 from devices.imaging_roles import AcquisitionStatus, Imager
 from devices.mri_configuration import MriConfiguration
@@ -24,7 +24,7 @@ from devices.technique import OnPause
 _WAIT_FOR_TRIGGER_S = 5.0
 
 
-class MriScanner(MriConfiguration, FrameDevice):
+class MriScanner(MriConfiguration, AdoptableFrames):
     """An MRI console with its TTL trigger; Triggerable, stageable, Pausable.
 
     `trigger` arms the console and sends the pulse; the frame is there when it is reconstructed,
@@ -98,6 +98,10 @@ class MriScanner(MriConfiguration, FrameDevice):
             InstrumentFault: A parameter is not one of the method's; nothing was set.
         """
         self.configure_console(imager, settings)
+
+    def held_settings(self) -> dict[str, Any]:
+        """The parameters of the present method, as last read back."""
+        return self.settings
 
     def image_shape(self) -> tuple[int, ...]:
         """Shape of one frame with the present settings."""

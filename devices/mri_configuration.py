@@ -77,7 +77,10 @@ class MriConfiguration(Device):
                 f"unknown settings {', '.join(unknown)} of {method}",
                 remedy=f"use some of {', '.join(known)}",
             )
-        held = console.configure(settings)
+        self.take_held(console.configure(settings))
+
+    def take_held(self, held: Mapping[str, Any]) -> None:
+        """Keep what the console reads back."""
         for name in SETTINGS:
             signal = getattr(self, name)
             signal.kind = Kind.config if name in held else Kind.omitted

@@ -195,6 +195,10 @@ class MriConsole(Protocol):
         """Set parameters and return those of the present method as read back."""
         ...
 
+    def held(self) -> Mapping[str, Any]:
+        """Parameters of the present method as read back; nothing is set."""
+        ...
+
     def arm(self) -> None:
         """Prepare an acquisition that begins at the next trigger."""
         ...

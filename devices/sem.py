@@ -11,13 +11,13 @@ from ophyd import Component as Cpt
 
 from devices.at_prompt import frames_said, taking_said
 from devices.errors import InstrumentFault
-from devices.frame_device import FrameDevice
+from devices.frame_adopting import AdoptableFrames
 from devices.imaging_roles import Imager
 from devices.sem_settings import SETTINGS, frame_axes, frame_shape, judge_channels, setting
 from devices.signals import ReadbackSignal
 
 
-class Sem(FrameDevice):
+class Sem(AdoptableFrames):
     """A scanning electron microscope; Triggerable, stageable, Pausable.
 
     A frame is (lines, columns) of secondary electrons, with a second channel (channels, lines,
@@ -81,9 +81,17 @@ class Sem(FrameDevice):
                 f"unknown settings {', '.join(unknown)}",
                 remedy=f"use some of {', '.join(SETTINGS)}",
             )
-        for name, value in imager.configure(settings).items():
+        self.take_held(imager.configure(settings))
+
+    def take_held(self, held: Mapping[str, Any]) -> None:
+        """Keep what the microscope reads back."""
+        for name, value in held.items():
             if name in SETTINGS:
                 getattr(self, name).update(value)
+
+    def held_settings(self) -> dict[str, Any]:
+        """Settings as last read back."""
+        return self._held()
 
     def image_shape(self) -> tuple[int, ...]:
         """Shape of a frame with the settings as read back."""

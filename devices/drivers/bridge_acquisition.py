@@ -132,6 +132,10 @@ class BridgeAcquisition:
             )
         return held
 
+    def held(self) -> Mapping[str, Any]:
+        """The acquisition's parameters as read back; nothing is set."""
+        return self.driver.settings
+
     def arm(self) -> None:
         """Begin an acquisition, or prepare it for its trigger; sent at most once.
 

@@ -1,17 +1,12 @@
 """A potentiostat's step after a crash: one behind the bridge, with spectra in its steps."""
 
-from dataclasses import replace
-
-import numpy as np
 import pytest
-from aurora_unicycler import ConstantCurrent, ConstantVoltage, ImpedanceSpectroscopy, VoltageScan
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from aurora_unicycler import ConstantCurrent
 
 from devices.drivers.potentiostat_bridge import BridgePotentiostat
 from devices.impedance import SpectrumSeries
 from devices.roles import Sweep
-from devices.technique import Amendment, Technique
+from devices.technique import Technique
 from sim.instruments.bridge_potentiostat import SimulatedPotentiostat
 from tests.cut_off import LIMITS, CutOff
 
@@ -94,4 +89,3 @@ def test_a_spectrum_that_ended_meanwhile_is_kept_and_told(lab):
     assert taken.adopt().done
     assert taken.new_frame.get() == 1
     assert lab.pstat.eis.spectrum.get() == 0
-

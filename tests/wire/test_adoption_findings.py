@@ -29,9 +29,7 @@ def smu(cell=None):
 
 
 def bridged(cell=None):
-    return CutOff(
-        lambda w: SimulatedPotentiostat(w, noise_factor=0.0), BridgePotentiostat, cell
-    )
+    return CutOff(lambda w: SimulatedPotentiostat(w, noise_factor=0.0), BridgePotentiostat, cell)
 
 
 @pytest.fixture(params=[smu, bridged])
