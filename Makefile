@@ -8,7 +8,13 @@ WARM := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import orchestrator.cli
 SLIM := for package in dask matplotlib networkx pandas pyarrow scipy xarray; do find $(VENV)/lib/python*/site-packages/$$package -type d -name tests -prune -exec rm -rf {} +; done
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
 
-.PHONY: demo test check soak faults latencies bench clean
+# Programs that tests start beside ours, each in the Debian package of its name. Where they cannot
+# be installed (no root, no Debian) their tests are skipped.
+PROGRAMS := redis-server
+ABSENT := $(foreach program,$(PROGRAMS),$(if $(shell command -v $(program)),,$(program)))
+INSTALL := apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends
+
+.PHONY: demo test programs check soak faults latencies bench clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -30,7 +36,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 demo: $(VENV)/.run
 	$(BIN)/operando demo
 
-test: $(VENV)/.dev
+programs:
+	@[ -z "$(ABSENT)" ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || { $(INSTALL) $(ABSENT); } >/dev/null
+
+test: $(VENV)/.dev programs
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --cov --cov-report=term --durations=15 --ignore=tests/benchmarks tests
 
 check: $(VENV)/.dev
