@@ -107,12 +107,14 @@ class Journaled:
         spectra: Number of whole spectra since the first run of the chain.
         charge_mah: Net charge at the last record, mAh; NaN where nobody knows.
         throughput_mah: Charge in either direction then, mAh.
+        place: Step and cycle of the last record: one of another step at the same time is another.
     """
 
     until_s: float = -math.inf
     spectra: int = 0
     charge_mah: float = math.nan
     throughput_mah: float = math.nan
+    place: tuple[int, int] | None = None
 
 
 def largest_current_ma(program: Program) -> float:

@@ -184,7 +184,8 @@ class AdoptingRunner(AmendableRunner):
         """Everything that is not the instrument's stands as it did."""
         self.reset()
         waiting = [records_of(one) for one in state["waiting"]]
-        self._log.restore(state["charge"], waiting, self._journaled.until_s)
+        held = self._journaled
+        self._log.restore(state["charge"], waiting, held.until_s, held.place)
         self._technique, self._left = technique_of(state["technique"]), program_of(state["left"])
         self.counted_mah = state["counted_mah"]
         self._intake.place = Place(*state["place"])

@@ -76,6 +76,7 @@ class CellLog:
         self._waiting: list[Records] = []
         self._read_back: list[Records] | None = None
         self._known_until_s = -math.inf
+        self._known_place: tuple[int, int] | None = None
 
     def reset(self) -> None:
         """A run begins: charge counts from zero, nothing waits."""
@@ -89,7 +90,11 @@ class CellLog:
         return tuple(self._waiting)
 
     def restore(
-        self, charge: Mapping[str, Any], waiting: Sequence[Records], known_until_s: float
+        self,
+        charge: Mapping[str, Any],
+        waiting: Sequence[Records],
+        known_until_s: float,
+        known_place: tuple[int, int] | None = None,
     ) -> None:
         """Go on with what a checkpoint says.
 
@@ -97,10 +102,11 @@ class CellLog:
             charge: State of the charge counter.
             waiting: Records that were no page when it was written.
             known_until_s: Experiment time of the last record in the journal, Unix s.
+            known_place: Step and cycle of that record.
         """
         self.reset()
         self.charge.restore(charge)
-        self._known_until_s, self._read_back = known_until_s, []
+        self._known_until_s, self._known_place, self._read_back = known_until_s, known_place, []
         for records in waiting:
             self._wait(records)
 
@@ -131,7 +137,10 @@ class CellLog:
 
     def _wait(self, records: Records) -> None:
         """Let records wait for their page, those that no journal has."""
+        elsewhere = (records.step_index, records.cycle) != self._known_place
         new = records.t_s > self._known_until_s
+        if self._known_place is not None and elsewhere:
+            new |= records.t_s == self._known_until_s
         if new.all():
             self._waiting.append(records)
         elif new.any():

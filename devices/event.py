@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from ophyd import Component as Cpt
@@ -19,6 +20,9 @@ class EventNote(Device):
         name: Prefix of the data keys.
         clock: The experiment's clock.
         **kwargs: As for `ophyd.Device`.
+
+    Attributes:
+        known: Occurrences by kind and text that are recorded already, and how often.
     """
 
     what = Cpt(ReadbackSignal, value="", dtype="string")
@@ -30,6 +34,7 @@ class EventNote(Device):
         self, prefix: str = "", *, name: str = "event", clock: Clock, **kwargs: Any
     ) -> None:
         self.clock = clock
+        self.known: Counter[tuple[str, str]] = Counter()
         super().__init__(prefix, name=name, **kwargs)
         self.what.name = f"{name}_kind"  # ophyd keeps the attribute `kind` for itself
 

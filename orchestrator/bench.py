@@ -28,6 +28,7 @@ from orchestrator.profile.links import Link as LinkEntry
 from orchestrator.profile.loading import load_profile
 from orchestrator.profile.models import BenchProfile
 from orchestrator.records.bench_metadata import RunMetadata
+from orchestrator.records.keeper import CheckpointKeeper
 from orchestrator.records.recorder import Recorder
 from orchestrator.safeguards import Safeguards, parts_of
 from orchestrator.verbs import Verbs
@@ -70,6 +71,7 @@ class Bench(Verbs):
         laboratory: The simulated part, here or in another process; None where everything is real.
         outlasts_process: Whether its instruments go on when this process ends: they are real, or
             stand in the laboratory of another.
+        keeper: Writes what an interrupted run goes on from; None where nothing could.
         live: What is going on now, for progress and status.
         desk: Takes requests to its runs, from here and from other terminals.
         safeguards: Interlocks, watchdog and what else is asked before a plan begins.
@@ -118,6 +120,10 @@ class Bench(Verbs):
         md = RunMetadata(self.md)
         self.RE = Engine(loop=self.time.loop, clock=self.clock, record=self._record, md=md)
         self.desk = Desk(self.RE, self.live, self._recorder.directory)
+        self.keeper: CheckpointKeeper | None = None
+        if self.outlasts_process:  # else there is nothing that a later process could go on with
+            self.keeper = CheckpointKeeper(self._recorder, self.profile, self.clock)
+        self.RE.keeper = self.keeper
         self._open.callback(self._end_loop)
         self.time.set_moving(lambda: self.RE.moves_time or self._waits > 0)
         self._waits = 0
@@ -276,6 +282,8 @@ class Bench(Verbs):
     def _record(self, name: str, doc: dict[str, Any]) -> None:
         """The first consumer of documents: nothing goes on that could not be recorded."""
         self._recorder(name, doc)
+        if self.keeper is not None:
+            self.keeper.document(name, doc)
         self.live.document(name, doc)
         self.desk.document(name, doc)
 

@@ -23,6 +23,7 @@ from orchestrator.interrupting import Signals
 from orchestrator.pages import PageComposer
 from orchestrator.subscribers import DocumentConsumer, Isolated, Ticker
 from plans.control import Control
+from plans.keeping import Keeper
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Engine(RunEngine):
         signalled: Number of the last signal that ended or paused a run, 0 if none did.
         control: Where people's requests to the running plan come in.
         unsafe: Names of devices that could not be switched off, with the reason.
+        keeper: Keeps what an interrupted run would go on from; None where nothing could.
         before_run: Called before a plan begins or goes on; what it raises keeps it from that.
         on_rest: Called when a plan has paused.
         on_unsafe: Told of devices that could not be switched off, with the reason.
@@ -80,6 +82,7 @@ class Engine(RunEngine):
         self.attended = True
         self.signalled = 0
         self.control = Control()
+        self.keeper: Keeper | None = None
         self._abort_wanted = ""
         self.unsafe: dict[str, str] = {}
         self.before_run: Callable[[], None] | None = None
@@ -101,6 +104,8 @@ class Engine(RunEngine):
         )
         self.record_interruptions = True
         self.register_command("control", self._give_control)
+        self.register_command("keeper", self._give_keeper)
+        self.register_command("keep", self._keep)
         registry: dict[str, Any] = self._command_registry
         for name, command in list(registry.items()):
             if name not in _MAY_BE_INTERRUPTED:
@@ -303,6 +308,17 @@ class Engine(RunEngine):
         """The message ``control``: a plan asks where requests to it come in."""
         del msg
         return self.control
+
+    async def _give_keeper(self, msg: Any) -> Keeper | None:
+        """The message ``keeper``: a plan asks who keeps what the run would go on from."""
+        del msg
+        return self.keeper
+
+    async def _keep(self, msg: Any) -> None:
+        """The message ``keep``: what the run would go on from is kept now."""
+        del msg
+        if self.keeper is not None:
+            self.keeper.keep()
 
     def interrupt(self, *, abort: bool, reason: str) -> None:
         """Ask for a pause or an abort from a signal handler or another thread; never blocks."""

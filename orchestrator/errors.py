@@ -84,3 +84,7 @@ class ResumeError(OrchestratorError):
     """An interrupted run cannot be continued without a person's decision."""
 
     policy = "ask"
+
+
+class ResumeHeldError(ResumeError):
+    """An interrupted run waits for a person's decision; the cell is off."""

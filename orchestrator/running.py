@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import IO, Any, Literal
 
 from bluesky.utils import RunEngineInterrupted
@@ -18,21 +16,8 @@ from orchestrator.bench import Bench
 from orchestrator.estimate import check_disk
 from orchestrator.experiment import Experiment
 from orchestrator.planning import experiment_plan
+from orchestrator.records.software import versions
 from plans.trip import INTERLOCK
-
-PACKAGES = (
-    "operando-orchestrator",
-    "aurora-unicycler",
-    "bluesky",
-    "databroker",
-    "numpy",
-    "ophyd",
-    "pymeasure",
-    "pyvisa",
-    "tiled",
-)
-"""Distributions whose versions every start document names."""
-
 
 Decision = Literal["resume", "stop", "abort"]
 """What to do with a paused run; ``stop`` ends it here as a success."""
@@ -78,13 +63,6 @@ class RunResult:
     spectra: int = 0
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of what a run's records depend on."""
-    return {"python": platform.python_version()} | {
-        name.replace("-", "_"): version(name) for name in PACKAGES
-    }
-
-
 def start_metadata(
     experiment: Experiment, campaign: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
@@ -128,10 +106,21 @@ def run_experiment(
         KeyboardInterrupt: It was interrupted before the run began; there is nothing to keep.
     """
     check_disk(experiment, bench.data)
+    plan = experiment_plan(experiment, bench, md=start_metadata(experiment, campaign))
+    return run_plan(plan, bench, speak=speak, on_pause=on_pause)
+
+
+def run_plan(
+    plan: Any,
+    bench: Bench,
+    *,
+    speak: IO[str],
+    on_pause: Callable[[Bench], Decision] | None = None,
+) -> RunResult:
+    """Run a plan that records one run to its end; see `run_experiment`."""
     began_s = monotonic()
     stops: list[dict[str, Any]] = []
     token = bench.RE.subscribe(lambda _name, doc: stops.append(doc), "stop")
-    plan = experiment_plan(experiment, bench, md=start_metadata(experiment, campaign))
     try:
         with redirect_stdout(speak):
             bench.RE.run(plan)

@@ -12,3 +12,11 @@ def state_directory() -> Path:
     """``$OPERANDO_STATE``, else the user's state directory."""
     told = os.environ.get("OPERANDO_STATE")
     return Path(told) if told else platformdirs.user_state_path("operando")
+
+
+def boot_id() -> str:
+    """Which boot of the machine this is; empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

@@ -43,12 +43,12 @@ def check_attempt(progress: Progress, position: Position) -> Attempt:
 def frame_attempt(progress: Progress, position: Position) -> Attempt:
     """Attempts at frames one after another; those that were taken are not taken again."""
     step: FrameStep = position.step
-    left = [step.count]
+    progress.frames_left = step.count
 
     def attempt(continues: bool) -> MsgGenerator[Outcome]:  # noqa: FBT001 - frames are counted
         del continues
         track = progress.track(Capture(step.device, settings=step.settings))
-        while left[0] > 0:
+        while progress.frames_left > 0:
             yield from track.take()
             while track.running:
                 yield from progress.serve(*track.waits_for())
@@ -59,7 +59,8 @@ def frame_attempt(progress: Progress, position: Position) -> Attempt:
             missing = yield from _missing(progress, step)
             if missing is not None:
                 return Outcome(error=missing)
-            left[0] -= 1
+            progress.frames_left -= 1
+            yield from progress.keep()
         return Outcome()
 
     return attempt

@@ -39,14 +39,19 @@ def cell_attempt(progress: Progress, position: Position) -> Attempt:
     def attempt(continues: bool) -> MsgGenerator[Outcome]:  # noqa: FBT001 - the only thing to say
         technique = technique_of(progress, position)
         ended = yield from start(progress, replace(technique, continues=continues))
-        while not (is_done(ended) or progress.leaves_step):
-            yield from progress.serve(ended)
-        outcome = yield from outcome_of(progress, position)
-        if isinstance(position.step, ImpedanceSpectroscopy) and outcome == Outcome():
-            yield from progress.collect_spectra()
-        return outcome
+        return (yield from followed(progress, position, ended))
 
     return attempt
+
+
+def followed(progress: Progress, position: Position, ended: Status | None) -> MsgGenerator[Outcome]:
+    """Wait for the end of a step that runs, with everything beside served."""
+    while not (is_done(ended) or progress.leaves_step):
+        yield from progress.serve(ended)
+    outcome = yield from outcome_of(progress, position)
+    if isinstance(position.step, ImpedanceSpectroscopy) and outcome == Outcome():
+        yield from progress.collect_spectra()
+    return outcome
 
 
 def technique_of(progress: Progress, position: Position) -> Technique:
@@ -75,6 +80,8 @@ def rest_of(
 def start(progress: Progress, technique: Technique) -> MsgGenerator[Status | None]:
     """Begin something on the potentiostat; returns the status of its end."""
     pstat = progress.cycling.potentiostat
+    if progress.keeper is not None:  # the instrument is about to forget what it has recorded
+        yield from progress.collect()
     # Bare messages: each of bluesky's stubs formats a traceback when it is made, and a week has
     # thousands of steps.
     yield Msg("prepare", pstat, technique, group="prepare")
@@ -94,6 +101,7 @@ def outcome_of(progress: Progress, position: Position) -> MsgGenerator[Outcome]:
         volts, amps = pstat.voltage_v.get(), pstat.current_ma.get()
         text = f"a limit was exceeded at {volts:.4g} V, {amps:.4g} mA"
         yield from note(progress.event, "limit", text, volts)
+        progress.ends("limit")
         return Outcome(reason="limit")
     if reason == "failed":
         return Outcome(error=failure)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from aurora_unicycler import ImpedanceSpectroscopy, Loop, Tag
@@ -250,4 +250,29 @@ def amended(present: Technique, cycling: Cycling, step: Any | None = None) -> Te
         limits=cycling.limits,
         period_s=cycling.period_s,
         max_capacity_mah=cycling.max_capacity_mah,
+    )
+
+
+def changed(asked: Cycling, now: Cycling) -> dict[str, Any]:
+    """What requests have changed of what is done to the cell, as JSON knows it."""
+    steps = enumerate(zip(asked.method, now.method, strict=True))
+    return {
+        "steps": [[i, one.model_dump(mode="json")] for i, (was, one) in steps if one is not was],
+        "period_s": now.period_s,
+        "limits": asdict(now.limits),
+        "max_capacity_mah": now.max_capacity_mah,
+    }
+
+
+def as_changed(cycling: Cycling, kept: Mapping[str, Any]) -> Cycling:
+    """What is done to the cell, with what `changed` has written."""
+    method = list(cycling.method)
+    for index, values in kept["steps"]:
+        method[index] = type(method[index]).model_validate(values)
+    return replace(
+        cycling,
+        method=method,
+        period_s=kept["period_s"],
+        limits=CellLimits(**kept["limits"]),
+        max_capacity_mah=kept["max_capacity_mah"],
     )

@@ -8,12 +8,15 @@ status is done when the criterion is met.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 from ophyd.status import Status
 
+from devices.cell_records import Records
 from devices.clock import Clock
 from devices.roles import Derived, RecordSource
 from plans.criteria import Criterion, Level, Met, State
@@ -62,6 +65,8 @@ class Condition:
         self._waiting: list[Met] = []
         self._status: Status | None = None
         self._detach: Callable[[], Any] | None = None
+        self._seen: tuple[float, float] = (-math.inf, -math.inf)
+        self._again = False
 
     met: Met | None
 
@@ -119,15 +124,27 @@ class Condition:
             "met": None if self.met is None else asdict(self.met),
             "waiting": [asdict(met) for met in self._waiting],
             "criterion": self._criterion.state(),
+            "seen": list(self._seen),
         }
 
     def restore(self, state: State) -> None:
-        """Remember what the same condition of an earlier run remembered; before `trigger`."""
+        """Remember what the same condition of an earlier run remembered; before `trigger`.
+
+        What it has seen then and is shown again, read once more from an instrument, is left out.
+        """
+        first, last = state.get("seen", self._seen)
+        self._seen, self._again = (float(first), float(last)), True
         self.met = None if state["met"] is None else Met(**state["met"])
         self._waiting = [Met(**met) for met in state["waiting"]]
         self._criterion.restore(state["criterion"])
 
     def _look(self, records: Any) -> None:
+        if self._again:
+            records = _after(records, self._seen)
+            if records is None:
+                return
+            self._again = False
+        self._seen = _last(records)
         found = self._criterion.update(records)
         if not found or self._status is None:
             return
@@ -137,6 +154,25 @@ class Condition:
             self.stop()
         if not self._status.done:
             self._status.set_finished()
+
+
+def _last(records: Any) -> tuple[float, float]:
+    """Which records or reading these are: when the cell was connected, and the last time, s."""
+    if isinstance(records, Records):
+        return float(records.connected_s), float(records.t_s[-1])
+    return 0.0, float(records.t_s)
+
+
+def _after(records: Any, seen: tuple[float, float]) -> Any:
+    """Those that come after what was seen; None where none do."""
+    if _last(records) <= seen:
+        return None
+    if not isinstance(records, Records) or records.connected_s > seen[0]:
+        return records
+    new = records.t_s > seen[1]
+    names = ("t_s", "voltage_v", "current_ma", "charge_mah", "throughput_mah")
+    columns: dict[str, Any] = {name: np.asarray(getattr(records, name))[new] for name in names}
+    return replace(records, **columns)
 
 
 def derived_of(conditions: Iterable[Condition]) -> list[Derived]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,7 @@ class Surveillance:
     Attributes:
         environment: As given.
         meanwhile: Deals with what people ask while the temperature is waited for.
+        celsius: Where the chamber was sent last, degree Celsius; None where it was not.
     """
 
     meanwhile: Meanwhile | None = None
@@ -78,6 +79,17 @@ class Surveillance:
         self.environment, self._event = environment, event
         self._attempts = [Attempt(device) for device in environment.devices]
         self._next_s = float("-inf")
+        self.celsius: float | None = None
+
+    def state(self) -> dict[str, Any]:
+        """What a run that goes on must know, JSON-able."""
+        next_s = self._next_s if math.isfinite(self._next_s) else None
+        return {"next_s": next_s, "celsius": self.celsius}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Read on where an interrupted run has stopped."""
+        self._next_s = float("-inf") if state["next_s"] is None else state["next_s"]
+        self.celsius = state["celsius"]
 
     def due_in_s(self, now_s: float) -> float:
         """Time to the next reading, s; infinite where nothing is read."""
@@ -131,14 +143,25 @@ class Surveillance:
             NotReachedError: The temperature did not settle in time.
         """
         yield from self._check_pressure()
-        chamber, celsius = self.environment.chamber, self.environment.temperature_celsius
-        if chamber is not None and celsius is not None:
-            text = f"{chamber.name}: goes to {celsius:g} C"
-            yield from note(self._event, "environment", text, celsius)
-            status = yield from bps.abs_set(chamber, celsius, group=chamber.name)
+        self.celsius = self.environment.temperature_celsius
+        yield from self.bring_about()
+        yield from self.record()
+
+    def bring_about(self, *, waits: bool = True) -> MsgGenerator[None]:
+        """Have the chamber go where it was sent last.
+
+        Args:
+            waits: Until it has settled there; else it goes while the protocol goes on.
+        """
+        chamber, celsius = self.environment.chamber, self.celsius
+        if chamber is None or celsius is None:
+            return
+        text = f"{chamber.name}: goes to {celsius:g} C"
+        yield from note(self._event, "environment", text, celsius)
+        status = yield from bps.abs_set(chamber, celsius, group=chamber.name)
+        if waits:
             yield from self._until_settled(chamber, status)
             yield from self._check_pressure()
-        yield from self.record()
 
     def _until_settled(
         self, chamber: TemperatureChamber, status: Status | None

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache, wraps
 from numbers import Integral, Real
-from typing import Any, ParamSpec, get_type_hints
+from typing import Any, ParamSpec, get_args, get_type_hints
 
 from bluesky.utils import MsgGenerator
+from ophyd import Device
 
 from plans.arguments import Metadata, check
 
@@ -22,7 +23,9 @@ def named(plan: Callable[P, MsgGenerator[Any]]) -> Callable[P, MsgGenerator[Any]
     """Make a plan check its arguments before its first message, and record them.
 
     The start document of its run says `plan_name` and `plan_args` (devices by name, everything
-    else as JSON has it), and of the `sample` at least the area; the caller's `md` comes first.
+    else as JSON has it), and of the `sample` at least the area; the caller's `md` comes first. An
+    argument of which JSON does not say everything, such as a `Condition`, is named in
+    `plan_args_lost`: an interrupted run of it cannot be resumed.
 
     Raises:
         PlanError: An argument is not what its annotation says; when the plan is first iterated.
@@ -55,6 +58,27 @@ def as_json(value: Any) -> Any:
     return str(getattr(value, "name", value))
 
 
+def devices_in(plan: Callable[..., Any]) -> set[str]:
+    """Names of the arguments of a named plan that are devices."""
+    return {name for name, hint in _hints(plan).items() if _is_device(hint)}
+
+
+def _is_device(hint: Any) -> bool:
+    kinds = get_args(hint) or (hint,)
+    return any(isinstance(kind, type) and issubclass(kind, Device) for kind in kinds)
+
+
+def _is_lost(value: Any) -> bool:
+    """Whether `as_json` does not say everything of a value."""
+    if isinstance(value, Mapping):
+        return any(_is_lost(inner) for inner in value.values())
+    if is_dataclass(value):
+        return any(_is_lost(getattr(value, field.name)) for field in fields(value))
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return any(_is_lost(inner) for inner in value)
+    return not isinstance(value, _JSON | Real | Device)
+
+
 @cache
 def _hints(plan: Callable[..., Any]) -> dict[str, Any]:
     return get_type_hints(plan, include_extras=True)
@@ -63,11 +87,13 @@ def _hints(plan: Callable[..., Any]) -> dict[str, Any]:
 def _start(name: str, given: Mapping[str, Any]) -> Metadata:
     md = dict(given["md"] or {})
     told = {key: as_json(value) for key, value in given.items() if key != "md"}
+    lost = [key for key, value in given.items() if key != "md" and _is_lost(value)]
     sample = md.get("sample", {})
     if isinstance(sample, Mapping) and "area_cm2" in given:
         md["sample"] = {"area_cm2": float(given["area_cm2"]), **sample}
     return {
         "plan_name": name,
         "plan_args": {key: value for key, value in told.items() if value is not None},
+        **({"plan_args_lost": lost} if lost else {}),
         **md,
     }

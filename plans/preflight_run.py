@@ -46,6 +46,30 @@ def check_before(progress: Progress) -> MsgGenerator[None]:
     yield from note(progress.event, "preflight", f"pre-flight passed: {found}")
 
 
+def check_again(progress: Progress) -> MsgGenerator[None]:
+    """Let the cell rest before an interrupted run drives it again, if a pre-flight was asked for.
+
+    No current is passed. The charge has moved since the first pre-flight, so that the voltage is
+    only compared with the limits at the cell, and its sign with the expected one: whether this is
+    the same cell, connected as before.
+
+    Raises:
+        PreflightError: It is not.
+    """
+    asked, pstat = progress.cycling.preflight, progress.cycling.potentiostat
+    if asked is None:
+        return
+    asked = replace(asked, ocv_window_v=None, max_contact_resistance_ohm=None)
+    try:
+        found = yield from _checked(progress, asked)
+    except _Stopped:
+        return
+    except PreflightError as error:
+        yield from note(progress.event, "preflight_failed", f"before it goes on: {error}")
+        raise
+    yield from note(progress.event, "preflight", f"{pstat.name} before it goes on: {found}")
+
+
 def _checked(progress: Progress, asked: Preflight) -> MsgGenerator[str]:
     """Check one thing after another; what was found, in words."""
     pstat, limits = progress.cycling.potentiostat, progress.cycling.limits

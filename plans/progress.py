@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,15 +17,20 @@ from devices.event import EventNote
 from devices.roles import Derived
 from devices.technique import Technique
 from devices.timer import Timer
+from plans.changes import as_changed, changed
 from plans.conditions import Condition, derived_of
 from plans.control import Control
+from plans.course import Course, same
 from plans.cycling import Cycling
 from plans.environment import Environment, Surveillance
 from plans.holding import Holding
-from plans.imaging import SPECTRA, Capture, Moment, Track
+from plans.imaging import SPECTRA, Capture, Moment
+from plans.keeping import RESUMED, Keeper, Place, keep
 from plans.schedule import Position
 from plans.serving import Serving
 from plans.stubs import is_done, note, wait_any
+from plans.track import Track
+from plans.triggers import Cause
 
 ECHEM = "echem"
 """Stream of the potentiostat's records."""
@@ -50,6 +56,9 @@ class Progress:
         series: All series of images and spectra; they begin with the protocol.
         attempts: What takes the frames of a device, by the device's id.
         tracks_made: How many series there were so far.
+        course: How far the protocol has come.
+        keeper: Keeps what a run would go on from; None where nothing could.
+        frames_left: Frames that a step of frames has still to take.
     """
 
     cycling: Cycling
@@ -66,10 +75,15 @@ class Progress:
     series: list[Track] = field(default_factory=list)
     attempts: dict[int, Attempt] = field(default_factory=dict)
     tracks_made: int = 0
+    course: Course = field(default_factory=Course)
+    keeper: Keeper | None = None
+    frames_left: int = 0
 
     def __post_init__(self) -> None:
         self.cycling = replace(self.cycling, method=list(self.cycling.method))
         self.requests = Serving(self.control, self)
+        self._place: Place | None = None
+        self._asked, self._every = self.cycling, self.conditions
         self.surveillance.meanwhile = self.requests
 
     @classmethod
@@ -98,7 +112,7 @@ class Progress:
         """Takes the frames of a capture."""
         attempt, pstat = self.attempt(capture.device), self.cycling.potentiostat
         track = Track(capture, pstat, self.event, attempt, self._holding(capture))
-        track.meanwhile = self.requests
+        track.meanwhile, track.keep = self.requests, self.keep
         return track
 
     def _holding(self, capture: Capture) -> Holding | None:
@@ -144,7 +158,7 @@ class Progress:
             yield from bps.declare_stream(one, name=one.name, collect=True)
 
     def begin(self) -> MsgGenerator[None]:
-        """The protocol begins: conditions are watched, series of frames begin."""
+        """The protocol begins, or goes on: conditions are watched, series of frames begin."""
         for condition in self.conditions:
             status = yield from bps.trigger(condition, group=condition.name)
             self.watched.append(status)
@@ -190,6 +204,7 @@ class Progress:
         yield Msg("collect", self.cycling.potentiostat, name=ECHEM, return_payload=False)
         yield from self.collect_spectra()
         yield from self.collect_derived()
+        yield from self.keep()
 
     def collect_derived(self) -> MsgGenerator[None]:
         """Numbers out of frames and spectra become pages."""
@@ -213,10 +228,10 @@ class Progress:
         for track in self.tracks:
             track.waits = False
 
-    def moment(self, moment: Moment) -> MsgGenerator[None]:
+    def moment(self, moment: Moment, *place: int) -> MsgGenerator[None]:
         """Frames that are wanted at this moment begin."""
         for track in self.tracks:
-            yield from track.moment(moment)
+            yield from track.moment(moment, *place)
 
     def note_condition(self) -> MsgGenerator[str]:
         """A condition was met: the cell is off first of all; returns its name."""
@@ -226,6 +241,7 @@ class Progress:
         yield from bps.stop(self.cycling.potentiostat)
         text = f"{condition.name}: {condition.met.text}"
         yield from note(self.event, "condition", text, condition.met.value)
+        self.ends(condition.name)
         return condition.name
 
     def leave_off(self) -> MsgGenerator[None]:
@@ -256,3 +272,98 @@ class Progress:
             yield from track.finish(cut_short=cut_short)
         yield from self.collect_derived()
         self.tracks, self.watched, self.conditions = [], [], ()
+
+    def ends(self, reason: str) -> None:
+        """Something has ended the protocol, and that is noted; what comes later does not count."""
+        if self.course.stage in ("preflight", "before", "steps"):
+            self.course.reason = self.course.reason or reason
+
+    # --- a run that goes on ---------------------------------------------------------------------
+
+    def keep(self) -> MsgGenerator[None]:
+        """Have what a run would go on from kept now."""
+        yield from keep(self.keeper)
+
+    def state(self) -> dict[str, Any]:
+        """What a run that goes on must know, JSON-able; at any moment between messages."""
+        pstat: Any = self.cycling.potentiostat
+        causes = [(one.device.name, one.causes) for one in self.attempts.values() if one.causes]
+        return {
+            "course": self.course.state(),
+            "cycling": changed(self._asked, self.cycling),
+            "conditions": [one.state() for one in self._every],
+            "tracks": [track.state() for track in self.series],
+            "causes": {name: [one.state() for one in found] for name, found in causes},
+            "requests": self.requests.state(),
+            "environment": self.surveillance.state(),
+            "frames_left": self.frames_left,
+            "name": pstat.name,
+            "potentiostat": pstat.checkpoint(),
+        }
+
+    @contextmanager
+    def kept_by(self, keeper: Keeper | None) -> Iterator[None]:
+        """Have the state of the run kept as long as this lasts; it may begin where one stopped."""
+        self.keeper = keeper
+        pstat: Any = self.cycling.potentiostat
+        if keeper is not None:
+            if keeper.place is not None:
+                self._restore(keeper.place)
+            keeper.follow(self.state)
+            pstat.remember = keeper.keep
+            keeper.keep()
+        try:
+            yield
+        finally:
+            pstat.remember = _nothing
+
+    def _restore(self, place: Place) -> None:
+        """Take over what an interrupted run has left."""
+        state = place.state
+        self._place, self.course = place, Course.of(state["course"])
+        self.event.known = place.noted
+        self.cycling = as_changed(self.cycling, state["cycling"])
+        self.requests.restore(state["requests"])
+        self.surveillance.restore(state["environment"])
+        for condition, kept in zip(self._every, state["conditions"], strict=True):
+            condition.restore(kept)
+        for track, kept in zip(self.series, state["tracks"], strict=True):
+            track.restore(kept, recorded=self._recorded(track, place))
+        for attempt in self.attempts.values():
+            attempt.causes += [
+                Cause.of(one) for one in state["causes"].get(attempt.device.name, ())
+            ]
+        if self.course.stage in ("finish", "after", "over"):
+            self.tracks = self.series
+
+    def go_on(self, place: Place) -> MsgGenerator[None]:
+        """Say what was found, and leave nothing running that is no step of the method."""
+        gap = place.adoption.gap
+        yield from note(self.event, RESUMED, place.text, 0.0 if gap is None else gap.duration_s)
+        if self.cycling.potentiostat.energised and not self._runs_on():
+            yield from bps.stop(self.cycling.potentiostat)  # a rest, or a spectrum of the open cell
+
+    def _runs_on(self) -> bool:
+        """Whether the potentiostat runs the step at hand."""
+        course, begun = self.course, self.cycling.potentiostat.technique
+        if course.here is None or begun is None or course.turn != "run":
+            return False
+        return same(Position(begun.step_index, begun.cycle, begun.step), course.here)
+
+    def _recorded(self, track: Track, place: Place) -> bool:
+        """Whether a frame of a series was recorded after its state was kept last."""
+        stream = SPECTRA if track.capture.collects is not None else track.device.name
+        return bool(place.frames.get(stream))
+
+    def taken_up(self, position: Position) -> Place | None:
+        """What was found of a step that has begun in an interrupted run; asked for once."""
+        place, self._place = self._place, None
+        begun = self.cycling.potentiostat.technique
+        if place is None or begun is None:
+            return None
+        step = Position(begun.step_index, begun.cycle, begun.step)
+        return place if same(step, position) else None
+
+
+def _nothing() -> None:
+    """Nobody keeps anything."""

@@ -14,6 +14,7 @@ from plans.control import engine_control
 from plans.cycling import Cycling, StepPolicy
 from plans.environment import Environment
 from plans.imaging import Capture
+from plans.keeping import Keeper, Place
 from plans.preflight_run import check_before
 from plans.progress import ECHEM, Progress
 from plans.schedule import Position, block, walk
@@ -34,6 +35,8 @@ def run_protocol(
     captures: Sequence[Capture] = (),
     conditions: Sequence[Condition] = (),
     environment: Environment | None = None,
+    *,
+    keeper: Keeper | None = None,
 ) -> MsgGenerator[str]:
     """Run a method on a cell with images and spectra beside it, to its end or a condition.
 
@@ -53,6 +56,8 @@ def run_protocol(
         conditions: End the protocol when met; fresh ones, for this run only.
         environment: What is to surround the cell and what measures it, into the stream
             ``environment``.
+        keeper: Keeps what a run would go on from, and says where this one goes on; None: nothing
+            can go on from it.
 
     Returns:
         The stop reason: ``completed``, ``limit``, ``stopped`` by a person's request (see
@@ -60,9 +65,11 @@ def run_protocol(
     """
     control = yield from engine_control()
     progress = Progress.of(cycling, captures, conditions, environment, control)
-    with control.serving():
+    with control.serving(), progress.kept_by(keeper):
+        place = None if keeper is None else keeper.place
         try:
-            reason = yield from bpp.finalize_wrapper(_run(progress), progress.requests.drain())
+            drained = progress.requests.drain()
+            reason = yield from bpp.finalize_wrapper(_run(progress, place), drained)
         except (FailedStatus, DeviceError) as error:
             if control.tripped is None:
                 raise
@@ -71,20 +78,29 @@ def run_protocol(
     return INTERLOCK if control.tripped is not None else str(reason)
 
 
-def _run(progress: Progress) -> MsgGenerator[str]:
+def _run(progress: Progress, place: Place | None) -> MsgGenerator[str]:
     """Everything in its order; returns the stop reason."""
-    requests = progress.requests
+    requests, course = progress.requests, progress.course
     before, after = _blocks(progress.cycling, progress.surveillance.environment)
     yield from progress.declare()
-    yield from progress.surveillance.prepare()
-    reason = yield from bpp.finalize_wrapper(_driven(progress, before), progress.leave_off())
-    orderly = reason in ("completed", "limit") or (reason == STOPPED and not requests.cut_short)
-    yield from progress.finish(cut_short=not orderly)
-    if after and not requests.cut_short:
+    if place is not None:
+        yield from progress.go_on(place)
+    if course.enters("environment"):
+        yield from progress.surveillance.prepare()
+    if course.stage in ("environment", "preflight", "before", "steps"):
+        driven = _driven(progress, before)
+        reason = yield from bpp.finalize_wrapper(driven, progress.leave_off())
+        course.reason = str(reason)
+    orderly = course.reason in ("completed", "limit")
+    orderly = orderly or (course.reason == STOPPED and not requests.cut_short)
+    if course.enters("finish"):
+        yield from progress.finish(cut_short=not orderly)
+    if after and not requests.cut_short and course.enters("after"):
         yield from bpp.finalize_wrapper(_afterwards(progress, after), progress.leave_off())
+    course.enters("over")
     yield from _note_closure(progress)
     yield from progress.surveillance.record()
-    return str(reason)
+    return course.reason
 
 
 def _note_closure(progress: Progress) -> MsgGenerator[None]:
@@ -114,16 +130,34 @@ def _blocks(
 
 def _driven(progress: Progress, before: Sequence[Position]) -> MsgGenerator[str]:
     """Everything that happens while the cell may be driven; returns the stop reason."""
-    yield from check_before(progress)
-    if progress.requests.stopped:
-        return STOPPED
-    for position in before:
-        yield from _note_step(progress, position)
-        reason = yield from run_step(progress, position)
-        if reason is not None:
-            return reason
+    course = progress.course
+    if course.reason:
+        return course.reason
+    if course.enters("preflight"):
+        yield from check_before(progress)
+        if progress.requests.stopped:
+            return STOPPED
+    if course.enters("before"):
+        for position in before:
+            reason = yield from _in_block(progress, position)
+            if reason is not None:
+                return reason
+    course.enters("steps")
     yield from progress.begin()
     return (yield from _run_steps(progress))
+
+
+def _in_block(progress: Progress, position: Position) -> MsgGenerator[str | None]:
+    """Run a step of a block, if it is not over; returns a reason why nothing may follow."""
+    course = progress.course
+    if course.is_past(position):
+        return None
+    course.comes_to(position)
+    if course.turn != "run" and course.turns("step_start"):
+        yield from _note_step(progress, position)
+    reason = (yield from run_step(progress, position)) if course.turns("run") else None
+    course.turns("over")
+    return reason
 
 
 def _afterwards(progress: Progress, after: Sequence[Position]) -> MsgGenerator[None]:
@@ -132,8 +166,7 @@ def _afterwards(progress: Progress, after: Sequence[Position]) -> MsgGenerator[N
     for position in after:
         if outside and not isinstance(position.step, FrameStep):
             continue
-        yield from _note_step(progress, position)
-        outside |= (yield from run_step(progress, position)) is not None
+        outside |= (yield from _in_block(progress, position)) is not None
         if progress.requests.stopped:
             return
 
@@ -149,22 +182,34 @@ def _note_step(progress: Progress, position: Position) -> MsgGenerator[None]:
 
 def _run_steps(progress: Progress) -> MsgGenerator[str]:
     """Go through the method; returns the stop reason."""
-    former: Position | None = None
-    for position in walk(progress.cycling.method):
-        if former is not None and position.cycle != former.cycle:
-            yield from progress.moment("cycle_end")
-            if progress.requests.ends_after("cycle"):
-                return STOPPED
-        yield from progress.moment("step_start")
-        yield from progress.settle()
-        reason = yield from run_step(progress, position)
+    course = progress.course
+    for position in walk(progress.cycling.method, course.here if course.resumed else None):
+        course.comes_to(position)
+        reason = yield from _one_step(progress, position)
         if reason is not None:
             return reason
-        yield from progress.moment("step_end")
-        if progress.requests.ends_after("step"):
-            return STOPPED
-        former = position
-    yield from progress.moment("cycle_end")
+    yield from progress.moment("cycle_end", course.here.cycle if course.here else 0)
     yield from progress.settle()
     yield from note(progress.event, "completed", "every step of the method has run")
+    progress.ends("completed")
     return "completed"
+
+
+def _one_step(progress: Progress, position: Position) -> MsgGenerator[str | None]:
+    """Everything about one step, as far as it is still to be done; a reason where that ends it."""
+    course, place = progress.course, (position.step_index, position.cycle)
+    if course.turns("cycle_end") and course.former_cycle not in (0, position.cycle):
+        yield from progress.moment("cycle_end", course.former_cycle)
+        if progress.requests.ends_after("cycle"):
+            return STOPPED
+    if course.turns("step_start"):
+        yield from progress.moment("step_start", *place)
+    if course.turns("settle"):
+        yield from progress.settle()
+    reason = (yield from run_step(progress, position)) if course.turns("run") else None
+    if reason is None and course.turns("step_end"):
+        yield from progress.moment("step_end", *place)
+        reason = STOPPED if progress.requests.ends_after("step") else None
+    if reason is None:
+        course.turns("over")
+    return reason

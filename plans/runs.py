@@ -12,6 +12,7 @@ from bluesky.utils import FailedStatus, MsgGenerator
 from plans.conditions import Condition, derived_of
 from plans.environment import Environment
 from plans.imaging import Capture
+from plans.keeping import engine_keeper
 from plans.protocol import Cycling, run_protocol
 from plans.steps import FrameStep
 from plans.trip import INTERLOCK
@@ -52,13 +53,18 @@ def run_with_images(
     ]
 
     def inner() -> MsgGenerator[str]:
+        keeper = yield from engine_keeper()
+        if keeper is not None and keeper.place is not None:
+            yield from _take_over([capture.device for capture in images.values()])
         for capture in images.values():
             yield from bps.configure(capture.device, dict(capture.settings))
         for device in devices:
             yield from bps.stage(device)
         yield from bps.open_run(md=dict(md))
         try:
-            reason = yield from run_protocol(cycling, captures, conditions, environment)
+            reason = yield from run_protocol(
+                cycling, captures, conditions, environment, keeper=keeper
+            )
         except FailedStatus as failed:  # what failed says more than that a status did
             raise (failed.__cause__ or failed) from None
         status = "fail" if reason == INTERLOCK else "success"
@@ -74,3 +80,10 @@ def run_with_images(
         bpp.finalize_wrapper(inner(), unstage()), rewindable=False
     )
     return str(reason)
+
+
+def _take_over(devices: Sequence[Any]) -> MsgGenerator[None]:
+    """End what an interrupted program has left acquiring; its frame is taken again, if it may."""
+    for device in devices:
+        device.takes_over = True
+        yield from bps.stop(device)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from aurora_unicycler import (
@@ -51,31 +51,37 @@ class Position:
         cycle: From 1; grows each time a loop goes back; 0 in the blocks.
         step: The step itself.
         name: What it is called in messages.
+        passes: How often each loop has been gone through, by its index; those that are begun.
     """
 
     step_index: int
     cycle: int
     step: Any
     name: str = ""
+    passes: Mapping[int, int] = field(default_factory=dict, repr=False)
 
     def __str__(self) -> str:
         """As messages name it."""
         return self.name or f"step {self.step_index + 1} in cycle {self.cycle}"
 
 
-def walk(method: Sequence[Any]) -> Iterator[Position]:
+def walk(method: Sequence[Any], begin: Position | None = None) -> Iterator[Position]:
     """Go through a method in the order in which its steps run.
 
     A loop's `cycle_count` is the total number of passes (aurora-unicycler's convention). An inner
     loop begins anew in each pass of the outer one.
+
+    Args:
+        method: The method.
+        begin: Where to begin; None: with its first step.
 
     Raises:
         ValueError: A loop goes to a tag that does not exist.
         TypeError: A step is of a kind that cannot be run.
     """
     tags = {step.tag: index for index, step in enumerate(method) if isinstance(step, Tag)}
-    passes: dict[int, int] = {}
-    index, cycle = 0, 1
+    passes: dict[int, int] = {} if begin is None else dict(begin.passes)
+    index, cycle = (0, 1) if begin is None else (begin.step_index, begin.cycle)
     while index < len(method):
         step = method[index]
         if isinstance(step, Loop):
@@ -87,7 +93,7 @@ def walk(method: Sequence[Any]) -> Iterator[Position]:
                 continue
             del passes[index]
         elif isinstance(step, RUNNABLE):
-            yield Position(index, cycle, step)
+            yield Position(index, cycle, step, passes=dict(passes))
         elif not isinstance(step, Tag):
             raise TypeError(
                 f"step {index}: {type(step).__name__} cannot be run by this plan "

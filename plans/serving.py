@@ -27,9 +27,9 @@ from plans.changes import (
 )
 from plans.control import AFTER, CLOCK_JUMP, LONGEST_TEXT, After, ClockJump, Control, Ticket
 from plans.cycling import Cycling
-from plans.imaging import Track
 from plans.schedule import Position
 from plans.stubs import is_done, note, wait_any
+from plans.track import Track
 from plans.trip import INTERLOCK, Trip
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,10 @@ class Course(Protocol):
         """Experiment time, Unix s."""
         ...
 
+    def keep(self) -> MsgGenerator[None]:
+        """Have what a run would go on from kept now."""
+        ...
+
 
 class Serving:
     """The requests of one run.
@@ -81,6 +85,14 @@ class Serving:
         self.phase: Phase = "before"
         self._unnoted: Ticket | None = None
         control.on_trip = self._tripped
+
+    def state(self) -> dict[str, Any]:
+        """What was asked for and is in force, JSON-able."""
+        return {"ending": self.ending, "cut_short": self.cut_short}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """What was asked of an interrupted run holds for the one that goes on."""
+        self.ending, self.cut_short = state["ending"], state["cut_short"]
 
     # --- what the protocol asks -----------------------------------------------------------------
 
@@ -218,6 +230,7 @@ class Serving:
         self.ending = after
         self._hold(held=after in ("now", "frame"))
         if after != "now":
+            yield from self._course.keep()
             ticket.done(f"the run ends after this {after}")
             return
         self.cut_short = True
@@ -225,6 +238,7 @@ class Serving:
         if self.phase == "after":  # only frames are waited for: they are given up
             for track in self._course.tracks:
                 yield from track.drop()
+        yield from self._course.keep()
         ticket.done("the run ends, the cell is off")
 
     def _hold(self, *, held: bool) -> None:
@@ -242,6 +256,7 @@ class Serving:
         yield from self._noted(ticket, "skip_step", f"skip-step: {left}", left_mah)
         self.skipping = True
         yield from self._end_step()
+        yield from self._course.keep()
         ticket.done(f"{left}; the cell is off")
 
     def _end_step(self) -> MsgGenerator[None]:
@@ -257,6 +272,7 @@ class Serving:
         busy = [track.device.name for track in tracks if track.busy]
         for track in tracks:
             track.want()
+        yield from self._course.keep()
         waits = f"; {', '.join(busy)} first finishes its present frame" if busy else ""
         ticket.done(f"a frame of {names} begins{waits}")
 
@@ -305,6 +321,7 @@ class Serving:
             self._course.cycling.method[meant.index] = step  # type: ignore[index]
         else:
             yield from self._amend(ticket, path, meant, value)
+        yield from self._course.keep()
         ticket.done(f"{path} is {value:g} now")
 
     def _note_change(self, ticket: Ticket, path: str, value: float) -> MsgGenerator[None]:

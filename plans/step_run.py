@@ -18,6 +18,7 @@ from plans.serving import STOPPED
 from plans.steps import FrameStep, OwnStep, Surround, VoltageCheck
 from plans.stubs import note
 from plans.surround_step import surround_attempt
+from plans.take_up import take_up
 
 _TRIES_TO_READ = 3
 """How often a potentiostat that failed is asked before the run goes on without the step."""
@@ -43,7 +44,11 @@ def _attempted(progress: Progress, position: Position) -> MsgGenerator[Outcome]:
     if requests.stopped:  # while the cell was at rest between steps
         return Outcome()
     attempt = attempts(progress, position)
-    outcome = yield from attempt(False)  # noqa: FBT003 - see Attempt
+    place = progress.taken_up(position)
+    if place is None:
+        outcome = yield from attempt(False)  # noqa: FBT003 - see Attempt
+    else:
+        outcome = yield from take_up(progress, position, place, attempt)
     for number in range(1, policy.retries + 1):
         if outcome.error is None or isinstance(outcome.error, NEVER_AN_ANSWER):
             break

@@ -54,10 +54,21 @@ def _first_of(statuses: list[Status], timeout_s: float) -> Callable[[], Coroutin
     return first
 
 
+def nothing() -> MsgGenerator[None]:
+    """A piece of a plan in which nothing happens."""
+    yield from ()
+
+
 def note(
     event: EventNote, kind: str, text: str, value: float = float("nan"), *, origin: str = ""
 ) -> MsgGenerator[None]:
-    """Record that something happened, in the stream ``events``."""
+    """Record that something happened, in the stream ``events``.
+
+    What the run that this one goes on from has recorded already is not recorded again.
+    """
+    if event.known[kind, text]:
+        event.known[kind, text] -= 1
+        return
     event.note(kind, text, value, origin=origin)
     yield from bps.create(name="events")
     yield from bps.read(event)

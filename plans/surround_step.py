@@ -47,6 +47,8 @@ def surround_attempt(progress: Progress, position: Position) -> Attempt:
         del continues
         wanted, text, value = _wanted(step, device.name)
         yield from note(progress.event, "environment", text, value)
+        if isinstance(step, TemperatureStep):
+            progress.surveillance.celsius = step.celsius
         status = yield Msg("set", reach, *wanted, group=reach.name)
         while reach.error is None:
             ended = yield from start(

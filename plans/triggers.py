@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import bluesky.plan_stubs as bps
@@ -32,6 +32,15 @@ class Cause:
 
     name: str
     met: Met
+
+    def state(self) -> dict[str, Any]:
+        """As JSON knows it."""
+        return {"name": self.name, "met": asdict(self.met)}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Cause:
+        """The cause that `state` has written."""
+        return cls(state["name"], Met(**state["met"]))
 
 
 def causes_of(condition: Condition | None) -> list[Cause]:

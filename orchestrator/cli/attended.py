@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -94,21 +94,41 @@ def carried_out(
     """One run on an open bench, with the progress line and the question at a pause."""
     for text in experiment.warnings(bench.profile):
         out.line(f"warning: {text}")
+    go = partial(run_experiment, experiment, bench, campaign=campaign)
+    return beside(bench, experiment, out, go, of_campaign=campaign is not None)
+
+
+def beside(
+    bench: Bench,
+    experiment: Experiment | None,
+    out: Output,
+    go: Callable[..., RunResult],
+    *,
+    of_campaign: bool = False,
+) -> RunResult:
+    """Be beside a run: the progress line, and the question at a pause.
+
+    Args:
+        bench: Open.
+        experiment: What is run; None where no file says it, and there is no line.
+        out: Where to speak.
+        go: Runs it, given `speak` and `on_pause` of `run_experiment`.
+        of_campaign: Others follow it.
+    """
     attended = sys.stdin.isatty()
     bench.RE.attended = attended
     with ExitStack() as stack:
         # bluesky's own messages, which the progress line replaces
         nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
-        drawing = stack.enter_context(shown(bench, experiment, out))
+        drawing = Drawing()
+        if experiment is not None:
+            drawing = stack.enter_context(shown(bench, experiment, out))
         words = stack.enter_context(heard(bench))
-        question = _QUESTION if campaign is None else _CAMPAIGN_QUESTION
+        question = _CAMPAIGN_QUESTION if of_campaign else _QUESTION
         decide = partial(_decide, question) if attended else _wait_for_word
-        return run_experiment(
-            experiment,
-            bench,
+        return go(
             speak=out.stderr if out.verbosity > 0 else nowhere,
             on_pause=lambda paused: decide(paused, words, drawing, out),
-            campaign=campaign,
         )
 
 

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
 
 def _environment() -> Iterator[Finding]:
-    from orchestrator.running import PACKAGES  # keep `--help` fast
+    from orchestrator.records.software import PACKAGES  # keep `--help` fast
 
     python = ".".join(str(part) for part in sys.version_info[:3])
     fit: Verdict = "ok" if sys.version_info >= (3, 11) else "wrong"

@@ -43,10 +43,46 @@ def carried_out(
         return _ended(store, job, lambda: run(args, out))
 
 
-def _ended(store: JobStore, job: Job, run: Callable[[], int]) -> int:
+def gone_on(
+    args: argparse.Namespace, out: Output, resume: Callable[[argparse.Namespace, Output], int]
+) -> int:
+    """Go on with a job that was cut off, and write into the queue what became of it.
+
+    What cannot go on without a person stays interrupted, with the reason.
+
+    Raises:
+        ScheduleError: The job is not one that is running.
+        BusyError: Somebody else runs it.
+    """
+    from orchestrator.errors import ResumeError  # keep `--help` fast
+
+    store = queue(args.data)
+    with running_job(args.data, store.get(args.job).id):
+        job = store.get(args.job)
+        args.began = lambda uid: store.began_run(job.id, uid)
+
+        def go() -> int:
+            return resume(args, out)
+
+        try:
+            return _ended(store, job, go, asking=ResumeError)
+        except ResumeError as error:
+            store.finish(job.id, State.INTERRUPTED, str(error))
+            raise
+
+
+def _ended(
+    store: JobStore,
+    job: Job,
+    run: Callable[[], int],
+    *,
+    asking: type[BaseException] | tuple[()] = (),
+) -> int:
     """Run, and say how it ended; what cannot be said is noticed by the scheduler."""
     try:
         code = run()
+    except asking:
+        raise
     except BaseException as error:
         store.finish(job.id, State.FAILED, str(error) or type(error).__name__)
         raise

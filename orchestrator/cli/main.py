@@ -17,8 +17,8 @@ from orchestrator.cli.output import Output
 
 VERBS = (
     "demo", "run", "rehearse", "schedule", "serve", "new", "export", "status", "pause",
-    "resume-now", "stop", "skip-step", "image-now", "note", "set", "runs", "show", "report",
-    "recover", "upload",
+    "resume", "resume-now", "stop", "skip-step", "image-now", "note", "set", "runs", "show",
+    "report", "recover", "upload",
     "off", "interlocks", "shell", "bench", "doctor", "analyse", "reproduce", "schema",
 )  # fmt: skip
 """Verbs in the order of the help page; its module has `_` for `-`."""
@@ -73,6 +73,8 @@ def exit_code(error: BaseException) -> int:
         NoAnswerError,
         ProfileError,
         RecordError,
+        ResumeError,
+        ResumeHeldError,
         ScheduleError,
         UnsafeBenchError,
     )
@@ -86,6 +88,8 @@ def exit_code(error: BaseException) -> int:
         (LimitError, EXIT_BAD_INPUT),
         (PlanError, EXIT_BAD_INPUT),
         (ControlError, EXIT_BAD_INPUT),
+        (ResumeHeldError, EXIT_SAFE_STATE),
+        (ResumeError, EXIT_BAD_INPUT),
         (NoAnswerError, EXIT_INSTRUMENT),
         (InterlockTripped, EXIT_SAFE_STATE),
         (PreflightError, EXIT_SAFE_STATE),

@@ -33,6 +33,7 @@ _KEYS: Mapping[str, str] = {
 _STEP_KEYS: Mapping[str, str] = {
     "on_failure": "what happens when the step fails",
     "on_pause": "what happens to the rest of the step after a pause",
+    "on_interruption": "what becomes of the step where the program was cut off in it",
 }
 
 _SAMPLE: Mapping[str, tuple[str, ...]] = {

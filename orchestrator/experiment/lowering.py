@@ -57,6 +57,10 @@ def absolute_ma(
     return round(rate_c * sample.capacity_mAh, _DIGITS)
 
 
+_OURS = {"on_failure", "on_pause", "on_interruption"}
+"""Keys of a step that aurora-unicycler does not have: what becomes of it where it is cut."""
+
+
 def step_current_ma(step: ConstantCurrent, sample: Sample) -> float:
     """Current of a step, mA; raises `NeedsCapacity`."""
     current_ma = absolute_ma(
@@ -77,7 +81,7 @@ def lower_step(step: Step, sample: Sample) -> unicycler.Step:
     if isinstance(step, TemperatureStep | StackPressureStep):
         # what the cell does meanwhile, at the longest
         return unicycler.OpenCircuitVoltage(id=step.id, until_time_s=step.longest_s)
-    keys = step.model_dump(exclude_none=True, exclude={"on_failure", "on_pause"})
+    keys = step.model_dump(exclude_none=True, exclude=_OURS)
     if isinstance(step, ConstantCurrent):
         _drop(keys, "current_mA_per_cm2", "rate_C")
         keys["current_mA"] = step_current_ma(step, sample)

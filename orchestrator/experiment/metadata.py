@@ -18,7 +18,7 @@ RESERVED = frozenset({
     "num_intervals", "detectors", "motors", "hints", "sample", "instrument_name", "versions",
     "profile_hash", "experiment_hash", "experiment", "simulated", "simulation", "resumes",
     "data_groups", "group", "owner", "project", "data_session", "exit_status", "reason",
-    "campaign",
+    "campaign", "resumes_first", "resumption", "plan_args_lost",
 })  # fmt: skip
 """Keys of the start and stop documents that a file must not overwrite."""
 

@@ -119,6 +119,18 @@ class Experiment(StrictModel):
         """
         return lower(self.protocol, self.sample)
 
+    def interruption_policy(self, step_index: int) -> str:
+        """What becomes of a step in which the program was cut off: ``resume`` or ``hold``.
+
+        Args:
+            step_index: Its index as records have it: below 0 before the method, from its length
+                on after it.
+        """
+        steps = (*self.before, *self.protocol.method, *self.after)
+        place = step_index + len(self.before)
+        own = getattr(steps[place], "on_interruption", None) if 0 <= place < len(steps) else None
+        return own or self.protocol.on_interruption or "resume"
+
     def device_of(self, role: str) -> str:
         """Name of the device that the file assigns to a role; the role itself where it does not.
 

@@ -14,11 +14,13 @@ from pydantic import model_validator as _model_validator
 
 from orchestrator.experiment.choosing import known_step, step_tag
 from orchestrator.experiment.steps import (
+    WHERE_CUT_OFF,
     ConstantCurrent,
     ConstantVoltage,
     Impedance,
     ImpedanceSpectroscopy,
     LoopStep,
+    OnInterruption,
     OpenCircuitVoltage,
     Step,
     TagStep,
@@ -124,8 +126,11 @@ class Protocol(StrictModel):
         record: When a record is kept.
         safety: Limits of the whole experiment.
         method: The steps, in order.
+        on_interruption: What becomes of a step in which the program was cut off, where the step
+            does not say itself; None: it goes on with what is left.
     """
 
     record: Record = Field(description="when records are kept: {time_s: 10}")
     safety: Safety = Field(description="the limits, every one of them")
     method: tuple[AnyStep, ...] = Field(description="a list of steps", min_length=1)
+    on_interruption: Annotated[OnInterruption, WHERE_CUT_OFF] | None = None

@@ -22,6 +22,13 @@ OnPause = Literal["continue", "restart", "drop"]
 PAUSE = ("continue", "restart", "drop")
 """What may happen to the rest of a step after a pause."""
 
+OnInterruption = Literal["resume", "hold"]
+INTERRUPTION = ("resume", "hold")
+"""What becomes of a step in which the program was cut off: it goes on by itself with what is left,
+or the cell is off until a person decides."""
+
+WHERE_CUT_OFF = Choice("what becomes of a step in which the program was cut off", INTERRUPTION)
+
 _DURATION = Quantity("a duration", "s", gt=0, le=1e9)
 _VOLTAGE = Quantity("a voltage", "V", ge=-1e3, le=1e3)
 _FREQUENCY = Quantity("a frequency", "Hz", ge=1e-5, le=1e7)
@@ -44,12 +51,15 @@ class TimedStep(Step):
     Attributes:
         on_failure: What happens when it fails; None: the run fails.
         on_pause: What happens to the rest of it after a pause; None: it goes on.
+        on_interruption: What becomes of it where the program was cut off in it and is resumed;
+            None: as the protocol says.
     """
 
     on_failure: OnFailure | None = None
     on_pause: (
         Annotated[OnPause, Choice("what happens to the rest of a step after a pause", PAUSE)] | None
     ) = None
+    on_interruption: Annotated[OnInterruption, WHERE_CUT_OFF] | None = None
 
 
 class TagStep(Step):

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 RESERVED = frozenset({
     "uid", "time", "scan_id", "plan_name", "plan_type", "bench", "instrument_name", "profile_hash",
     "simulated", "simulation", "experiment", "experiment_hash", "versions", "resumes",
+    "resumes_first", "resumption", "plan_args_lost",
 })  # fmt: skip
 """What a start document says of itself; a person does not set it."""
 

@@ -55,6 +55,15 @@ class DataDirectory:
         return self.root / "benches" / f"{_NOT_IN_NAMES.sub('_', name)[:100] or '_'}.yaml"
 
     @property
+    def checkpoints(self) -> Path:
+        """One ``<uid>.json`` per run that is under way or was cut off: what it goes on from."""
+        return self.root / "checkpoints"
+
+    def checkpoint(self, uid: str) -> Path:
+        """Checkpoint of a run."""
+        return self.checkpoints / f"{checked_uid(uid)}.json"
+
+    @property
     def audit(self) -> Path:
         """Who decided what and when; each line sealed to the one before."""
         return self.root / "audit.jsonl"

@@ -20,6 +20,8 @@ from pathlib import Path
 
 import orjson
 
+from orchestrator.state import boot_id
+
 _LONGEST_PATH = 100
 """Longest path of a socket, bytes: the system's bound is 104 (BSD, macOS) or 108 (Linux)."""
 
@@ -70,14 +72,6 @@ def user_name(uid: int) -> str:
 def this_user() -> str:
     """Who this process belongs to."""
     return user_name(os.getuid())
-
-
-def boot_id() -> str:
-    """Which boot of the machine this is; empty where the system does not say."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from orchestrator.errors import ControlError, NoAnswerError
 from orchestrator.records.directory import DataDirectory
 from orchestrator.records.locks import is_live
-from orchestrator.remote.addresses import Pointer, boot_id, peer_of, read_pointer
+from orchestrator.remote.addresses import Pointer, peer_of, read_pointer
 from orchestrator.remote.messages import (
     Answer,
     BadMessage,
@@ -18,6 +18,7 @@ from orchestrator.remote.messages import (
     encode,
     read_line,
 )
+from orchestrator.state import boot_id
 
 _CONNECT_WITHIN_S = 2.0
 _LONGER_S = 2.0

@@ -4,26 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 from orchestrator.experiment import load_campaign
-from orchestrator.running import versions
-
-_PACKAGES = ("devices", "orchestrator", "plans", "sim")
-
-
-@cache
-def software_hash() -> str:
-    """Hash of every module of ours and of the versions that a run's records name."""
-    digest = hashlib.sha256(repr(sorted(versions().items())).encode())
-    for package in _PACKAGES:
-        spec = find_spec(package)
-        root = Path(str(spec.origin)).parent if spec is not None else Path()
-        for file in sorted(root.rglob("*.py")):
-            digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
+from orchestrator.records.software import software_hash
 
 
 def differences(asked: Mapping[str, str], found: Mapping[str, str]) -> list[str]:

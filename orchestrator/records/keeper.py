@@ -1,0 +1,102 @@
+"""Writes the checkpoint of the run that goes on."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from devices.clock import Clock
+from orchestrator.errors import RecordError
+from orchestrator.records.checkpoint import Checkpoint
+from orchestrator.records.recorder import Recorder
+from orchestrator.records.software import software_hash
+from orchestrator.state import boot_id
+from plans.keeping import Place, State
+
+log = logging.getLogger(__name__)
+
+
+class CheckpointKeeper:
+    """Implements `plans.keeping.Keeper` with a file in the data directory.
+
+    Where the file cannot be written the run goes on, and only cannot be resumed from there: an
+    instrument that runs something else than the checkpoint says is switched off.
+
+    Args:
+        recorder: Its journal is fsynced before each checkpoint.
+        profile: That of the bench, an `orchestrator.profile.models.BenchProfile`.
+        clock: The experiment's clock.
+
+    Attributes:
+        place: Where the run goes on that begins next; None: it begins at its beginning.
+        chain: Uids of the runs that it goes on with then.
+        campaign: Where the campaign that it belongs to is written.
+        written: How many checkpoints were written.
+        failure: Why the last one could not be written; empty if it was.
+    """
+
+    def __init__(self, recorder: Recorder, profile: Any, clock: Clock) -> None:
+        self._directory, self._journal = recorder.directory, recorder.journal
+        self._clock = clock
+        self._facts = {
+            "bench": profile.bench,
+            "profile": profile.to_document(),
+            "profile_hash": profile.profile_hash,
+            "boot_id": boot_id(),
+        }
+        self.place: Place | None = None
+        self.chain: tuple[str, ...] = ()
+        self.campaign: Mapping[str, Any] = {}
+        self.written, self.failure = 0, ""
+        self._uid = ""
+        self._state: Callable[[], State] | None = None
+
+    def follow(self, state: Callable[[], State]) -> None:
+        """A run begins whose state is asked for so."""
+        self._state = state
+
+    def keep(self) -> None:
+        """Write what the run would go on from; the journal is on the disk first.
+
+        Raises:
+            RecordError: The disk refuses the journal.
+        """
+        if self._state is None or not self._uid:
+            return
+        self._journal.sync()
+        state = self._state()
+        path = self._directory.checkpoint(self._uid)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._checkpoint(state).write(path)
+        except (OSError, RecordError) as error:
+            if not self.failure:
+                log.warning("%s: not written, the run could not be resumed: %s", path.name, error)
+            self.failure = str(error)
+        else:
+            self.written, self.failure = self.written + 1, ""
+
+    def document(self, name: str, doc: dict[str, Any]) -> None:
+        """A run begins or ends; one that was closed in order is not resumed."""
+        if name == "start":
+            self._uid, self._state = doc["uid"], None
+        elif name == "stop" and doc["run_start"] == self._uid:
+            for uid in (self._uid, *self.chain):
+                self._directory.checkpoint(uid).unlink(missing_ok=True)
+            self._uid, self._state = "", None
+
+    def _checkpoint(self, state: State) -> Checkpoint:
+        return Checkpoint(
+            run=self._uid,
+            seq=self._journal.acknowledged,
+            time_s=self._clock.time(),
+            pid=os.getpid(),
+            software=software_hash(),
+            potentiostat=state["name"],
+            plan=state,
+            chain=self.chain,
+            campaign=self.campaign,
+            **self._facts,
+        )

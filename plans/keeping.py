@@ -1,0 +1,77 @@
+"""What an interrupted run goes on from: who keeps it, and the place where a run goes on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from bluesky import Msg
+from bluesky.utils import MsgGenerator
+
+from devices.adoption import Adoption
+
+State = dict[str, Any]
+"""What is kept, JSON-able."""
+
+OnInterruption = Literal["resume", "hold"]
+"""What becomes of a step in which a run was interrupted: it goes on by itself, or the cell is
+switched off and a person decides."""
+
+RESUMED = "resumed"
+"""Kind of the event that says what a run that goes on has found, and what it does."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an interrupted run goes on.
+
+    Attributes:
+        state: As `plans.progress.Progress.state` had it when it was kept last.
+        adoption: What was found at the potentiostat.
+        noted: Events that were recorded since, by kind and text: they are not noted again.
+        frames: Frames recorded since, by stream.
+        skips_step: What is left of the step is left out, because a person has decided so.
+        text: For the records: what was interrupted, what was found, what is done.
+    """
+
+    state: Mapping[str, Any]
+    adoption: Adoption
+    noted: Counter[tuple[str, str]] = field(default_factory=Counter)
+    frames: Mapping[str, int] = field(default_factory=dict)
+    skips_step: bool = False
+    text: str = ""
+
+
+class Keeper(Protocol):
+    """Keeps what a run would go on from, durably.
+
+    Attributes:
+        place: Where the run goes on that begins next; None: it begins at its beginning.
+    """
+
+    place: Place | None
+
+    def follow(self, state: Callable[[], State]) -> None:
+        """A run begins: this is how its state is asked for, at any moment between messages."""
+        ...
+
+    def keep(self) -> None:
+        """What is recorded is on the disk, and so is the state that belongs to it."""
+        ...
+
+
+def engine_keeper() -> MsgGenerator[Keeper | None]:
+    """Who keeps the state of the run; None where nothing could go on from it."""
+    engine: Any = yield Msg("RE_class")
+    if not getattr(engine, "HAS_CONTROL", False):
+        return None
+    keeper: Keeper | None = yield Msg("keeper")
+    return keeper
+
+
+def keep(keeper: Keeper | None) -> MsgGenerator[None]:
+    """Have the state of the run kept now."""
+    if keeper is not None:
+        yield Msg("keep")

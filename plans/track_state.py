@@ -1,0 +1,77 @@
+"""What the frames of one series remember, and how a run that goes on takes it over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from devices.attempt import Attempt
+from plans.holding import Holding
+from plans.imaging import Capture
+from plans.triggers import Cause
+
+
+class TrackState:
+    """What one series remembers from one frame to the next.
+
+    Args:
+        capture: What to take and when.
+        attempt: Takes the frames of the device.
+        holding: Holds the cell for its exposures; None where the protocol goes on meanwhile.
+    """
+
+    def __init__(self, capture: Capture, attempt: Attempt, holding: Holding | None) -> None:
+        self.capture, self._attempt, self._holding = capture, attempt, holding
+        self.running = self.held = self.wanted = False
+        self._begun = self._over = self._lost = self._remarked = False
+        self._failures = 0
+        self._next_s: float | None = None
+        self._next_mah = 0.0
+        self._serves: list[Cause] = []
+        self._moment: list[Any] = []
+
+    @property
+    def _engaged(self) -> bool:
+        """Whether a frame is being taken, or the cell is asked for to take one."""
+        return self.running or (self._holding is not None and self._holding.asking)
+
+    def state(self) -> dict[str, Any]:
+        """What a run that goes on must know of it, JSON-able."""
+        on = self.capture.on
+        return {
+            "begun": self._begun,
+            "over": self._over,
+            "every_s": self.capture.every_s,
+            "next_s": self._next_s,
+            "next_mah": self._next_mah,
+            "failures": self._failures,
+            "remarked": self._remarked,
+            "wanted": self.wanted,
+            "held": self.held,
+            "moment": self._moment,
+            "engaged": self._engaged,
+            "serves": [cause.state() for cause in self._serves],
+            "on": None if on is None else on.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any], *, recorded: bool) -> None:
+        """Go on where the same series of an interrupted run stood.
+
+        Args:
+            state: As `state` has written it.
+            recorded: The frame that was being taken then has come into the records since.
+        """
+        if state["every_s"] is not None:
+            self.capture = replace(self.capture, every_s=state["every_s"])
+        self._begun, self._over = state["begun"], state["over"]
+        self._next_s, self._next_mah = state["next_s"], state["next_mah"]
+        self._failures, self._remarked = state["failures"], state["remarked"]
+        self.wanted, self.held, self._moment = state["wanted"], state["held"], state["moment"]
+        if self.capture.on is not None and state["on"] is not None:
+            self.capture.on.restore(state["on"])
+        self._lost = state["engaged"] and not recorded
+        if self._lost:
+            self._attempt.causes += [Cause.of(one) for one in state["serves"]]
+        elif state["engaged"]:
+            self._failures = 0
