@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from devices.roles import (
 from orchestrator.engine import Engine
 from sim.clock import JumpingLoop
 from tests import latencies
+from tests.warm import OF_COVERAGE
 
 
 @dataclass
@@ -112,16 +114,26 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Do not trace tests marked ``long``, their fixtures included.
 
     Tracing doubles the time of a week of experiment, which executes nothing that shorter tests of
-    the same code do not; pytest-cov's own handling leaves fixtures traced.
+    the same code do not; pytest-cov's own handling leaves fixtures traced. Processes that such a
+    test begins are not traced either.
     """
     traced = coverage.Coverage.current() if item.get_closest_marker("long") else None
-    if traced is not None:
-        traced.stop()
-    try:
+    if traced is None:
         return (yield)
-    finally:
-        if traced is not None:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in OF_COVERAGE:
+            patch.delenv(name, raising=False)
+        traced.stop()
+        try:
+            return (yield)
+        finally:
             traced.start()
+
+
+def pytest_collection_finish() -> None:
+    """Modules and items stay as long as the process does: the collector need not look at them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,11 +6,8 @@ import argparse
 import contextlib
 import io
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -24,6 +21,7 @@ from sim.images.sem import SemImager
 from sim.samples.llzo_cell import LlzoCell
 from sim.samples.llzto_pellet import LlztoPellet
 from sim.samples.void_cell import VoidCell
+from tests.command import python
 
 pytestmark = pytest.mark.e2e
 
@@ -35,15 +33,8 @@ PAGE = ROOT / "docs" / "how-to" / "analyse-your-own-images.md"
 def folder(tmp_path_factory) -> Path:
     """Where the example has written its files."""
     there = tmp_path_factory.mktemp("analyse")
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "files_to_analyse.py"), "."],
-        cwd=there,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
+    done = python(ROOT / "examples" / "files_to_analyse.py", ".", cwd=there, timeout_s=120)
+    assert done.returncode == 0, done.stderr
     assert done.stdout == "7 files in .: SIMULATED, not measured\n"
     return there
 
@@ -94,15 +85,8 @@ def test_outputs_of_the_page_are_printed(printed):
 
 def test_python_of_the_page_runs(folder):
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
+    done = python("-c", code, cwd=folder, timeout_s=120)
+    assert done.returncode == 0, done.stderr
     first, second, third = done.stdout.splitlines()
     assert first.endswith(" ok")
     assert second == "73 ()"

@@ -63,7 +63,7 @@ def test_bad_input_is_refused_before_anything_is_touched(tmp_path, name):
 
 def test_no_instrument_library_is_loaded_for_a_bad_file(tmp_path):
     (tmp_path / "bad.yaml").write_bytes(BAD["no current"][0])
-    done = operando("run", "bad.yaml", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+    done = operando("run", "bad.yaml", cwd=tmp_path, cold=True, PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 2
     assert "orchestrator.experiment" in done.stderr
     loaded = re.findall(r"\| +([\w.]+)$", done.stderr, re.MULTILINE)

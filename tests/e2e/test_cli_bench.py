@@ -7,10 +7,9 @@ import re
 import runpy
 import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -22,11 +21,12 @@ from tests.command import (
     EXAMPLES,
     OPERANDO,
     ROOT,
-    default_signals,
     environment,
     only_object,
     operando,
+    python,
 )
+from tests.warm import Child
 
 pytestmark = pytest.mark.e2e
 
@@ -45,7 +45,7 @@ TTL_PULSE = (
 class Serving:
     """A laboratory that runs."""
 
-    process: subprocess.Popen[str]
+    process: Child
     said: dict
 
     def resource(self, who: str) -> str:
@@ -80,17 +80,13 @@ def asked(lines, *messages: str) -> str:
 
 
 @contextmanager
-def serving(cwd, *arguments: str, begin=default_signals) -> Iterator[Serving]:
+def serving(cwd, *arguments: str, ignored: Sequence[int] = ()) -> Iterator[Serving]:
     """Start `operando bench` and wait for what it prints."""
-    process = subprocess.Popen(
+    process = Child(
         [OPERANDO, "bench", "--json", "--life-s", str(LIFE_S), *arguments],
         cwd=cwd,
         env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=begin,
+        ignored=ignored,
     )
     try:
         line = process.stdout.readline()  # ends at once if the process does
@@ -125,14 +121,7 @@ def faulty(tmp_path_factory):
 
 def example(name: str, *arguments: str) -> str:
     """What an example prints, with every warning an error."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", EXAMPLES / name, *arguments],
-        env=environment(PYTHONIOENCODING="utf-8"),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    done = python("-W", "error", EXAMPLES / name, *arguments, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -236,14 +225,9 @@ def test_a_fault_is_seen_by_its_own_instrument_and_messages_only(faulty):
 # --- its end ------------------------------------------------------------------------------------
 
 
-def ignoring_interrupts() -> None:
-    """As a shell starts what stands before an `&` in a script."""
-    default_signals()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def test_it_ends_with_ctrl_c_and_in_the_background_too(tmp_path):
-    with serving(tmp_path, begin=ignoring_interrupts) as one:
+    # as a shell starts what stands before an `&` in a script
+    with serving(tmp_path, ignored=[signal.SIGINT]) as one:
         stream = socket.create_connection(("127.0.0.1", int(one.resource("pstat").split("::")[2])))
         with stream:  # a client that stays does not keep it
             code, out, err = one.end(signal.SIGINT)

@@ -25,7 +25,7 @@ class MainJob:
         self.folder, self.data = folder, folder / "data"
         self.done = operando(
             "run", EXAMPLES / "in_situ_mri.yaml", "--json", "--data", "data",
-            cwd=folder, timeout_s=240,
+            cwd=folder, timeout_s=240, cold=True,
         )  # fmt: skip
         assert self.done.returncode == 0, self.done.stderr
         self.result = only_object(self.done.stdout)
@@ -170,11 +170,13 @@ def test_help_is_instant_and_complete(tmp_path):
     heavy = re.compile(
         r"\| +(bluesky|ophyd|pymeasure|tiled|matplotlib|IPython|pandas|numpy)$", re.MULTILINE
     )
-    page = operando("--help", cwd=tmp_path, timeout_s=20)
+    page = operando("--help", cwd=tmp_path, timeout_s=20, cold=True)
     assert page.returncode == 0
     assert all(re.search(rf"^    {verb} ", page.stdout, re.MULTILINE) for verb in VERBS)
     for verb in VERBS:
-        asked = operando(verb, "--help", cwd=tmp_path, timeout_s=20, PYTHONPROFILEIMPORTTIME="1")
+        asked = operando(
+            verb, "--help", cwd=tmp_path, timeout_s=20, cold=True, PYTHONPROFILEIMPORTTIME="1"
+        )
         assert asked.returncode == 0
         assert f"usage: operando {verb}" in asked.stdout
         assert "--json" in asked.stdout

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import time
 
-import pexpect
 import pytest
 
 from orchestrator.records.runs import find_run, load_run
-from tests.command import EXAMPLES, OPERANDO, environment, only_object
+from tests.command import EXAMPLES, OPERANDO, at_terminal, environment, only_object
+from tests.warm import Child
 
 QUICK = EXAMPLES / "quick_look.yaml"
 CURRENT_MA = 0.1 * 0.1257
@@ -24,14 +23,10 @@ def plain(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plain")
     text = QUICK.read_text(encoding="utf-8").replace("cycle_count: 2", "cycle_count: 1")
     (folder / "plain.yaml").write_text(text, encoding="utf-8")
-    process = subprocess.Popen(
+    process = Child(
         [OPERANDO, "run", "plain.yaml", "--real-time", "--json", "--no-report"],
         cwd=folder,
         env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
     )
     yield process
     if process.poll() is None:
@@ -45,14 +40,7 @@ def real_time(tmp_path_factory, plain):
     folder = tmp_path_factory.mktemp("real_time")
     del plain  # begun before, so that both go on side by side
     began_s = time.time()
-    child = pexpect.spawn(
-        str(OPERANDO),
-        ["run", str(QUICK), "--real-time", "--data", str(folder)],
-        env={**environment(), "TERM": "xterm"},
-        dimensions=(24, 80),
-        timeout=90,
-        encoding="utf-8",
-    )
+    child = at_terminal("run", QUICK, "--real-time", "--data", folder, timeout_s=90)
     said = child.read()
     child.wait()
     assert child.exitstatus == 0, said
@@ -95,14 +83,7 @@ def test_without_a_terminal_a_line_comes_now_and_then(plain):
 
 @pytest.mark.parametrize("option", ["--no-progress", "-q"])
 def test_progress_can_be_left_out(tmp_path, option):
-    child = pexpect.spawn(
-        str(OPERANDO),
-        ["run", str(QUICK), option, "--no-report", "--data", str(tmp_path)],
-        env={**environment(), "TERM": "xterm"},
-        dimensions=(24, 80),
-        timeout=60,
-        encoding="utf-8",
-    )
+    child = at_terminal("run", QUICK, option, "--no-report", "--data", tmp_path, timeout_s=60)
     said = child.read()
     child.wait()
     assert child.exitstatus == 0, said

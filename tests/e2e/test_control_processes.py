@@ -17,7 +17,6 @@ from orchestrator.records.runs import find_run, load_run
 from tests.command import (
     EXAMPLES,
     OPERANDO,
-    default_signals,
     energised,
     environment,
     live,
@@ -26,6 +25,7 @@ from tests.command import (
     wait_until,
 )
 from tests.e2e.test_shell import ESCAPES, Shell
+from tests.warm import Child
 
 pytestmark = pytest.mark.e2e
 
@@ -51,11 +51,10 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.data = folder, folder / "data"
-        self.process = subprocess.Popen(
+        self.process = Child(
             [OPERANDO, "run", experiment(folder / "long.yaml"), "--real-time", "--json",
              "--data", self.data, "--no-report"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, env=environment(), preexec_fn=default_signals,
+            cwd=folder, env=environment(),
         )  # fmt: skip
 
     def verb(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -180,8 +179,13 @@ def test_a_plan_at_the_prompt_is_paused_and_goes_on_from_another_terminal(tmp_pa
         assert ", process" in shown(session, "bench.resume()")  # who, and what to do now
         session.child.send("half = 'typed")  # kept for the next prompt
         shown(session, "'typed")
-        on = operando("resume-now", "--data", session.data, cwd=tmp_path)
-        assert "the run goes on" in on.stdout, on.stderr
+
+        def goes_on() -> bool:  # refused, and nothing changed, until the prompt stands there
+            on = operando("resume-now", "--data", session.data, cwd=tmp_path)
+            assert "the run goes on" in on.stdout or "prompt that is busy" in on.stderr, on.stderr
+            return "the run goes on" in on.stdout
+
+        wait_until(goes_on, what="going on")
         stopped = operando("stop", "--data", session.data, cwd=tmp_path)
         assert "the run ends" in stopped.stdout, stopped.stderr
         shown(session, "half = 'typed")  # after all that was drawn, it stands there again

@@ -35,6 +35,8 @@ from orchestrator.records.runs import Run, find_run, load_run
 from orchestrator.running import RunResult
 from plans.conditions import CRITERIA
 from sim.samples.llzo_parameters import PRESETS
+from tests.command import python
+from tests.warm import commands
 
 pytestmark = pytest.mark.e2e
 
@@ -389,7 +391,7 @@ def shell(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-c", line],
         cwd=folder,
-        env=_ENVIRONMENT,
+        env={**_ENVIRONMENT, "PATH": f"{commands()}{os.pathsep}{_ENVIRONMENT['PATH']}"},
         input="exit\n",
         capture_output=True,
         text=True,
@@ -510,15 +512,7 @@ def test_python_tutorial_prints_what_it_shows(tmp_path):
 
 
 def run_python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=_ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=LONGEST_S,
-        check=False,
-    )
+    return python(*arguments, cwd=folder, timeout_s=LONGEST_S, **_ENVIRONMENT)
 
 
 @pytest.mark.parametrize(

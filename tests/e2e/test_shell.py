@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from orchestrator.records.runs import find_run, load_run
-from tests.command import OPERANDO, default_signals, environment
+from tests.command import at_terminal
 
 IDLE_S = 5.0
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -26,18 +26,11 @@ class Shell:
 
     def __init__(self, folder, *options):
         self.data = folder / "data"
-        self.child = pexpect.spawn(
-            str(OPERANDO),
-            ["shell", "--bench", "sim-mri", "--data", str(self.data), *options],
-            env={
-                **environment(IPYTHONDIR=str(folder / "ipython"), PROMPT_TOOLKIT_NO_CPR="1"),
-                "TERM": "xterm",
-            },
-            dimensions=(24, 80),
-            timeout=90,  # a busy machine takes 20 s to start the store
-            encoding="utf-8",
-            preexec_fn=default_signals,
-        )
+        self.child = at_terminal(
+            "shell", "--bench", "sim-mri", "--data", self.data, *options,
+            timeout_s=90,  # a busy machine takes 20 s to start the store
+            IPYTHONDIR=str(folder / "ipython"), PROMPT_TOOLKIT_NO_CPR="1",
+        )  # fmt: skip
         self.child.expect(r"In \[")
         self.drawn = ""
         self.greeting = ESCAPES.sub("", self.child.before)

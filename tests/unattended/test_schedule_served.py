@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 
 import pytest
@@ -17,6 +16,7 @@ from orchestrator.schedule.job import Request, State
 from orchestrator.schedule.jobs import JobStore
 from orchestrator.schedule.supervisor import Supervisor, only_scheduler
 from tests.command import EXAMPLES, OPERANDO, environment, operando, wait_until
+from tests.warm import Child
 
 RUNNER = """
 import sys, time
@@ -225,9 +225,7 @@ def test_a_file_that_is_wrong_is_refused_when_it_is_queued(tmp_path, file, capsy
 def test_serve_ends_in_order_while_a_run_goes_on(tmp_path, file):
     data = tmp_path / "data"
     command = [OPERANDO, "serve", "--data", data, "--life-s", "60"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=environment(), cwd=tmp_path
-    )
+    process = Child(command, env=environment(), cwd=tmp_path)
     try:
         assert "serving the queue" in process.stdout.readline()
         os.kill(process.pid, signal.SIGTERM)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import pexpect
 import pytest
 
 from orchestrator.records.reading import read_journal
@@ -17,13 +15,14 @@ from orchestrator.records.runs import find_run, load_run
 from tests.command import (
     EXAMPLES,
     OPERANDO,
-    default_signals,
+    at_terminal,
     energised,
     environment,
     live,
     only_object,
     wait_until,
 )
+from tests.warm import Child
 
 CURRENT_MA = 0.1 * 0.1257
 STEP_S = 8.0
@@ -72,7 +71,7 @@ def check_left_in_order(data: Path, *, exit_status: str, reason: str) -> None:
 class Ended:
     """A run that a signal ended."""
 
-    process: subprocess.Popen[str]
+    process: Child
     data: Path
     stdout: str = ""
     stderr: str = ""
@@ -87,14 +86,10 @@ def ended(tmp_path_factory):
     runs = {}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         data = folder / number.name
-        process = subprocess.Popen(
+        process = Child(
             [OPERANDO, "run", file, "--real-time", "--json", "--data", data, "--no-report"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            cwd=folder,
             env=environment(),
-            preexec_fn=default_signals,
         )
         runs[number] = Ended(process, data)
     try:
@@ -134,14 +129,8 @@ class Terminal:
     def __init__(self, folder: Path, step_s: float, *options: str) -> None:
         self.data = folder / "data"
         file = experiment(folder / "long.yaml", step_s)
-        self.child = pexpect.spawn(
-            str(OPERANDO),
-            ["run", str(file), "--real-time", "--data", str(self.data), "--no-report", *options],
-            env={**environment(), "TERM": "xterm"},
-            dimensions=(24, 80),
-            timeout=30,
-            encoding="utf-8",
-            preexec_fn=default_signals,
+        self.child = at_terminal(
+            "run", file, "--real-time", "--data", self.data, "--no-report", *options
         )
 
     def interrupt(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -22,7 +21,8 @@ from sim.instruments.keithley_2450 import Keithley2450
 from sim.samples.linear_cell import LinearCell
 from sim.wire.tcp import Served, serve
 from sim.world import World
-from tests.command import default_signals, environment, wait_until
+from tests.command import ROOT, environment, wait_until
+from tests.warm import Child
 
 PROMPT_S = 2.0
 """Longest time from the death of the engine to a cell that is off."""
@@ -98,14 +98,11 @@ class Engine:
     """A process with an engine."""
 
     def __init__(self, laboratory: Laboratory, how: str = "wait", **changes: object) -> None:
-        self.process = subprocess.Popen(
+        self.process = Child(
             [sys.executable, "-m", "tests.watched_engine", laboratory.profile(**changes),
              laboratory.folder / "data", how],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
+            cwd=ROOT,
             env=environment(),
-            preexec_fn=default_signals,
         )  # fmt: skip
         said = self.hear()
         assert said.startswith("watchdog "), said

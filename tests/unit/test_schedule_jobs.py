@@ -14,6 +14,7 @@ from orchestrator.errors import ScheduleError
 from orchestrator.schedule.job import ASKING, ENDED, Request, State
 from orchestrator.schedule.jobs import JobStore
 from tests.command import environment
+from tests.warm import Child
 
 
 class Clock:
@@ -168,9 +169,9 @@ def test_asked_twenty_times_at_once_it_is_one_job(tmp_path):
         "print(job.id, new, mine is not None)\n"
     )
     processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path / "jobs.sqlite"), str(number)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(),
+        Child(
+            [sys.executable, "-c", code, tmp_path / "jobs.sqlite", str(number)],
+            cwd=tmp_path, env=environment(), stdin=subprocess.PIPE,
         )
         for number in range(20)
     ]  # fmt: skip
