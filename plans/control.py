@@ -146,7 +146,7 @@ class Control:
 
     Attributes:
         served: Whether a plan serves requests now.
-        tripped: The first interlock that has tripped in the run; None while none has.
+        trips: Interlocks that have tripped in the run, in their order.
         on_trip: Told of every trip at once, before the plan can go on.
         taking_evidence: The plan takes a spectrum that a trip asks for, of the cell at rest.
     """
@@ -158,9 +158,9 @@ class Control:
         self._arrived: Status | None = None
         self._resting: list[Ticket] = []
         self.served = self.taking_evidence = False
-        self.tripped: Trip | None = None
+        self.trips: list[Trip] = []
         self.on_trip: Callable[[Trip], None] | None = None
-        self._trips: list[Trip] = []
+        self._unnoted: list[Trip] = []
 
     def known(self, request_id: str) -> Ticket | None:
         """The request that was made with this id before, if one was."""
@@ -214,17 +214,23 @@ class Control:
         """
         status = Status(obj=self, timeout=None)
         with self._lock:
-            waiting = bool(self._waiting or self._trips)
+            waiting = bool(self._waiting or self._unnoted)
             self._arrived = None if waiting else status
         if waiting:
             status.set_finished()
         return status
 
+    @property
+    def tripped(self) -> Trip | None:
+        """The first interlock that has tripped in the run; None while none has."""
+        return self.trips[0] if self.trips else None
+
     def trip(self, trip: Trip) -> None:
         """An interlock has tripped and the cell is off: the plan that serves ends."""
         with self._lock:
-            self.tripped, self.taking_evidence = self.tripped or trip, False
-            self._trips.append(trip)
+            self.taking_evidence = False
+            self.trips.append(trip)
+            self._unnoted.append(trip)
             arrived, self._arrived = self._arrived, None
         if self.on_trip is not None:
             self.on_trip(trip)
@@ -234,7 +240,7 @@ class Control:
     def take_trip(self) -> Trip | None:
         """A trip that is not yet in the records, if there is one."""
         with self._lock:
-            return self._trips.pop(0) if self._trips else None
+            return self._unnoted.pop(0) if self._unnoted else None
 
     def take(self) -> Ticket | None:
         """What waits longest, if anything does; it is the taker's to answer."""
@@ -277,7 +283,7 @@ class Control:
     @contextmanager
     def serving(self) -> Iterator[None]:
         """While a plan serves requests; what it leaves behind is refused."""
-        self.served, self.tripped, self._trips = True, None, []
+        self.served, self.trips, self._unnoted = True, [], []
         try:
             yield
         finally:

@@ -9,6 +9,7 @@ import bluesky.preprocessors as bpp
 from bluesky.utils import FailedStatus, MsgGenerator
 
 from devices.errors import DeviceError
+from plans.after_trip import take_evidence
 from plans.conditions import Condition
 from plans.control import engine_control
 from plans.cycling import Cycling, StepPolicy
@@ -95,6 +96,7 @@ def _run(progress: Progress, place: Place | None) -> MsgGenerator[str]:
     orderly = orderly or (course.reason == STOPPED and not requests.cut_short)
     if course.enters("finish"):
         yield from progress.finish(cut_short=not orderly)
+    yield from take_evidence(progress)
     if after and not requests.cut_short and course.enters("after"):
         yield from bpp.finalize_wrapper(_afterwards(progress, after), progress.leave_off())
     course.enters("over")

@@ -229,6 +229,12 @@ class Track(TrackState):
         self._over = True
         yield from self.keep()
 
+    def take_last(self) -> MsgGenerator[None]:
+        """After everything: take one more frame of the open cell and wait for it."""
+        self._holding, self.held, self.waits = None, False, False
+        yield from self._trigger()
+        yield from self._wait()
+
     def _watch_next_charge(self) -> None:
         """Watch for the next multiple of the charge; multiples already passed are skipped."""
         every_mah = self.capture.every_mah or float("inf")

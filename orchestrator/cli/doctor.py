@@ -10,11 +10,14 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from devices.clock import monotonic, wall_time
 from orchestrator.cli import laboratory_option
 from orchestrator.cli.output import Output
+
+if TYPE_CHECKING:
+    from orchestrator.bench import Bench
 
 HELP = "check environment, package names, disk, clocks and, with --bench, every instrument"
 
@@ -110,6 +113,29 @@ def _clocks() -> Iterator[Finding]:
     yield Finding("clocks", fit, f"wall and monotonic clock differ by {drift_s * 1e3:.3f} ms")
 
 
+def _interlocks(bench: Bench) -> Iterator[Finding]:
+    """Each interlock as it stands now; what cannot be seen with the cell off is said to be."""
+    wrong = {trip.name: trip.text for trip in bench.interlocks.check()}
+    latched = bench.interlocks.latches.read()
+    seen = bench.interlocks.seen()
+    for monitor in bench.interlocks.monitors:
+        name, expected = f"interlock {monitor.name}", monitor.entry.expected
+        if monitor.name in latched:
+            remedy = f"operando interlocks {bench.profile.bench} --acknowledge {monitor.name}"
+            said = f"latched: {latched[monitor.name].text} (look at the cell, then {remedy})"
+            yield Finding(name, "wrong", said)
+        elif monitor.name in wrong:
+            yield Finding(name, "wrong", f"{wrong[monitor.name]} (no run begins until it is right)")
+        else:
+            value = seen.get(monitor.name, {}).get("value")
+            now = "" if value is None else f", {value:.6g} now"
+            blind = "" if monitor.name in seen else ", seen with the first record or frame"
+            yield Finding(name, "ok", f"expected {expected}{now}{blind}")
+    left = [name for name in latched if name not in {one.name for one in bench.interlocks.monitors}]
+    for name in left:
+        yield Finding(f"interlock {name}", "wrong", f"latched: {latched[name].text}")
+
+
 def _instruments(bench_name: str, data: Path, laboratory: Path | None) -> Iterator[Finding]:
     from orchestrator.bench import open_bench
 
@@ -119,5 +145,6 @@ def _instruments(bench_name: str, data: Path, laboratory: Path | None) -> Iterat
             kind = "SIMULATED" if identity.simulated else "hardware, driver not verified on it"
             text = f"{identity.manufacturer} {identity.model}, serial {identity.serial} ({kind})"
             yield Finding(who, "ok", text)
+        yield from _interlocks(bench)
         for name in bench.off():
             yield Finding(name, "wrong", "not known to be off (disconnect the cell by hand)")

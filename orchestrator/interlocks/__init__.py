@@ -6,6 +6,7 @@ until a person acknowledges it.
 """
 
 from orchestrator.interlocks.latches import Latches, Tripped
+from orchestrator.interlocks.monitor import Account
 from orchestrator.interlocks.watching import BenchParts, Interlocks
 
-__all__ = ["BenchParts", "Interlocks", "Latches", "Tripped"]
+__all__ = ["Account", "BenchParts", "Interlocks", "Latches", "Tripped"]

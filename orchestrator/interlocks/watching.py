@@ -26,7 +26,7 @@ from orchestrator.interlocks.latches import Latches
 from orchestrator.interlocks.monitor import Monitor
 from orchestrator.interlocks.rules import Sample
 from orchestrator.interlocks.safe_state import cell_off, make_safe
-from orchestrator.profile.interlocks import InterlockEntry
+from orchestrator.profile.interlocks import FreeDiskInterlock, InterlockEntry
 from orchestrator.profile.models import BenchProfile
 from orchestrator.records.audit import AuditLog
 from orchestrator.records.live import LiveState
@@ -89,7 +89,12 @@ class Interlocks:
 
     def __init__(self, parts: BenchParts, clock: LoopClock, latches: Latches) -> None:
         self._with, self._clock, self.latches = parts, clock, latches
-        self.monitors = [Monitor(entry) for entry in parts.profile.interlocks]
+        self.monitors = [
+            Monitor(entry)
+            for entry in parts.profile.interlocks
+            # the disk of a rehearsal is not that of the run
+            if latches.kept or not isinstance(entry, FreeDiskInterlock)
+        ]
         self.tripped: Trip | None = None
         self._arming = False
         self._timers: dict[int, Handle] = {}
@@ -104,6 +109,8 @@ class Interlocks:
         )
         for feed in self._feeds:
             feed.listen()
+        if self.monitors:
+            parts.engine.subscribe(self._run_ended, "stop")
 
     # --- before a run -----------------------------------------------------------------------------
 
@@ -265,6 +272,11 @@ class Interlocks:
         self._end_run(trip)
         self._show(at_once=True)
         self._tell(trip, off=off, failed=failed, run=run)
+
+    def _run_ended(self, _name: str, _doc: Mapping[str, Any]) -> None:
+        """Evidence may have used what was made safe: make it so again."""
+        if self.tripped is not None:
+            make_safe(self._with.profile, self._with.devices)
 
     def _end_run(self, trip: Trip) -> None:
         """The plan ends by itself where it listens; otherwise the engine ends it."""

@@ -80,6 +80,7 @@ def _summary(one: Rehearsal) -> list[tuple[str, str]]:
          f"directions{per_area}"),
         ("A crash loses", f"up to {span(loss.journal_every_s)} of records ({loss.records} records, "
          f"{1e3 * loss.charge_mah:.3g} µAh)"),
+        ("Interlocks", _interlocks(one)),
         ("A condition is seen", f"up to {span(loss.poll_period_s)} late "
          f"({1e3 * loss.unseen_mah:.3g} µAh)"),
         ("Simulated sample", ", ".join(f"{k} {v}" for k, v in one.stand_in.items() if v != ())
@@ -88,6 +89,15 @@ def _summary(one: Rehearsal) -> list[tuple[str, str]]:
          if one.addresses else "none on this bench"),
         ("Rehearsed in", f"{one.wall_s:.1f} s of real time"),
     ]  # fmt: skip
+
+
+def _interlocks(one: Rehearsal) -> str:
+    tripped = [lock.name for lock in one.interlocks if lock.tripped]
+    held = [lock.name for lock in one.interlocks if not lock.tripped]
+    said = ([f"tripped: {', '.join(tripped)}"] if tripped else []) + (
+        [f"held: {', '.join(held)}"] if held else []
+    )
+    return "; ".join(said) or "none on this bench"
 
 
 def _cells(row: Any, row_s: float) -> list[str]:

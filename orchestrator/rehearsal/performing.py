@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import (
     AbstractContextManager,
     ExitStack,
@@ -21,14 +21,16 @@ from bluesky.utils import MsgGenerator
 from devices.clock import monotonic
 from devices.errors import DeviceError, LimitError
 from orchestrator.bench import Bench
-from orchestrator.errors import RecordError
+from orchestrator.errors import InterlockTripped, RecordError
 from orchestrator.experiment import Experiment
+from orchestrator.interlocks import Account
 from orchestrator.laboratory import Surroundings
 from orchestrator.planning import experiment_plan
 from orchestrator.rehearsal.recording import RehearsalRecorder
 from orchestrator.rehearsal.twin import Twin
 from orchestrator.rehearsal.watch import Course, Watch
 from orchestrator.running import start_metadata
+from plans.trip import INTERLOCK
 
 HORIZON_S = 60 * 86_400.0
 """Experiment time after which a rehearsal is cut off, s."""
@@ -51,6 +53,7 @@ class Performance:
         stopped_at_s: Experiment time at which the protocol ended, s.
         charge_mah: Net charge, mAh.
         throughput_mah: Charge in both directions, mAh.
+        interlocks: What the interlocks of the bench have seen.
     """
 
     course: Course
@@ -62,6 +65,7 @@ class Performance:
     stopped_at_s: float
     charge_mah: float
     throughput_mah: float
+    interlocks: Sequence[Account] = ()
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ def perform(plan_of: PlanFactory, stage: Stage) -> Performance:
         stage: Where it takes place.
 
     Raises:
-        ProfileError: The twin cannot be made: a sample that a console cannot see, interlocks.
+        ProfileError: The twin cannot be made: a sample that a console cannot see.
         LimitError: The plan asks for more than the bench allows; nothing was energised.
         ExperimentError: No plan carries the file out.
     """
@@ -148,6 +152,7 @@ def perform(plan_of: PlanFactory, stage: Stage) -> Performance:
             stopped_at_s=course.duration_s if live.stopped_at_s is None else live.stopped_at_s,
             charge_mah=live.charge_mah,
             throughput_mah=live.throughput_mah,
+            interlocks=[monitor.account() for monitor in bench.interlocks.monitors],
         )
 
 
@@ -183,7 +188,7 @@ def _run(plan: MsgGenerator[Any], bench: Bench, stage: Stage) -> tuple[Exception
             bench.RE.run(plan)
     except LimitError:
         raise
-    except (DeviceError, RecordError) as error:
+    except (DeviceError, RecordError, InterlockTripped) as error:
         return error, False
     finally:
         curtain.cancel()
@@ -193,6 +198,8 @@ def _run(plan: MsgGenerator[Any], bench: Bench, stage: Stage) -> tuple[Exception
 
 
 def _reason(stop: Mapping[str, Any], failure: Exception | None, *, fallen: bool) -> str:
+    if isinstance(failure, InterlockTripped):
+        return INTERLOCK
     if failure is not None:
         return "failed"
     if fallen:

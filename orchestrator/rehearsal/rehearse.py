@@ -330,5 +330,6 @@ def _conclude(
         course=course,
         resting=resting,
         kept=setting.keep,
+        interlocks=done.interlocks,
         **rest,
     )

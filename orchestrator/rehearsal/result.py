@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.inputs.problems import Problem, dotted
+from orchestrator.interlocks import Account
 from orchestrator.rehearsal.findings import DeadTime, Margin, StepSummary
 from orchestrator.rehearsal.timeline import Row
 from orchestrator.rehearsal.watch import Course
@@ -120,13 +121,14 @@ class Rehearsal:
         exposing: Part of the time that each imaging device exposes.
         steps: What became of each step.
         step_names: What each step is, by index.
-        violations: Limits that ended the run, disks that are full, devices that failed.
+        violations: Limits and interlocks that ended the run, full disks, devices that failed.
         warnings: What a colleague would say.
         timeline: The run in rows of equal length.
         course: Everything that happened, for figures.
         resting: Steps in which the cell rests.
         exit_code: What `run` would end with.
         kept: Where the records of the rehearsal are; None where they were not kept.
+        interlocks: What the interlocks of the bench have seen.
     """
 
     name: str
@@ -161,6 +163,7 @@ class Rehearsal:
     resting: frozenset[int] = frozenset()
     exit_code: int = 0
     kept: Path | None = None
+    interlocks: Sequence[Account] = ()
 
     @property
     def bytes(self) -> int:
@@ -207,6 +210,7 @@ class Rehearsal:
             "disk": asdict(self.disk),
             "loss_window": asdict(self.loss),
             "limits": [{**asdict(one), "used": one.used} for one in self.margins],
+            "interlocks": [asdict(one) for one in self.interlocks],
             "dead_times": [asdict(one) for one in self.dead_times],
             "exposing": dict(self.exposing),
             "steps": [

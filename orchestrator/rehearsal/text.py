@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from orchestrator.experiment.campaign import worded
+from orchestrator.interlocks import Account
 from orchestrator.rehearsal.campaign import RehearsedCampaign
 from orchestrator.rehearsal.findings import Margin
 from orchestrator.rehearsal.result import Rehearsal, Remark
@@ -83,6 +84,7 @@ def lines(rehearsal: Rehearsal, *, every_row: bool = False) -> list[str]:
         *_timeline(rehearsal, every_row=every_row),
         "",
         *_limits(rehearsal.margins),
+        *_interlocks(rehearsal.interlocks),
         *_remarks(rehearsal),
     ]
 
@@ -125,6 +127,7 @@ def _end(one: Rehearsal) -> str:
         "completed": "the method has run to its end",
         "horizon": "NOT within the rehearsal",
         "limit": "a LIMIT ends it",
+        "interlock": "an INTERLOCK ends it",
         "failed": "a device FAILS",
     }
     return f"{reasons.get(one.stop_reason, one.stop_reason)} after {span(one.stopped_at_s)}"
@@ -260,6 +263,19 @@ def _limits(margins: Sequence[Margin]) -> Iterator[str]:
         bar = f"[{'#' * filled}{'.' * (_BAR - filled)}]"
         reached = f"{one.reached:.4g} of {one.limit:g} {one.unit}"
         yield f"  {one.key:<17} {bar} {100 * max(one.used, 0.0):>4.0f} %  {reached}"
+    yield ""
+
+
+def _interlocks(accounts: Sequence[Account]) -> Iterator[str]:
+    if not accounts:
+        return
+    yield "  interlocks of the bench, and what each has seen"
+    for one in accounts:
+        seen = "nothing to see" if not one.readings else f"{one.readings} readings"
+        if one.low is not None and one.high is not None:
+            seen = f"{one.low:.4g}" if one.low == one.high else f"{one.low:.4g} .. {one.high:.4g}"
+        state = "TRIPPED" if one.tripped else "held"
+        yield from _wrapped(f"{one.name}: {one.expected}; {seen}", f"  {state:<8} ", " " * 11)
     yield ""
 
 

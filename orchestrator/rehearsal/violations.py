@@ -11,6 +11,7 @@ from orchestrator.experiment import Experiment
 from orchestrator.experiment.advice import Advice
 from orchestrator.rehearsal.findings import Margin
 from orchestrator.rehearsal.performing import Performance
+from plans.trip import INTERLOCK
 
 _EXIT_INSTRUMENT, _EXIT_SAFE_STATE, _EXIT_RECORDS = 3, 4, 5
 
@@ -34,7 +35,10 @@ def violations(
         except RecordError as error:
             wrong.append(Advice("disk", (), _what(error), error.remedy))
             code = _EXIT_RECORDS
-    if done.failure is not None:
+    if done.stop_reason == INTERLOCK:
+        wrong += _interlock_violations(done)
+        code = _EXIT_SAFE_STATE
+    elif done.failure is not None:
         is_record = isinstance(done.failure, OrchestratorError)
         wrong.append(
             Advice("failure", (), _what(done.failure), getattr(done.failure, "remedy", ""))
@@ -44,6 +48,19 @@ def violations(
         wrong += _limit_violations(done, found)
         code = _EXIT_SAFE_STATE
     return wrong, code
+
+
+def _interlock_violations(done: Performance) -> list[Advice]:
+    """Which interlocks ended the run, or would not let it begin."""
+    remedy = "change the experiment, or the interlock of the bench if the cell allows it"
+    tripped = [one for one in done.interlocks if one.tripped]
+    if not tripped and done.failure is not None:
+        return [Advice("interlock", (), _what(done.failure), remedy)]
+    when = f"after {done.stopped_at_s / 3600.0:.2f} h, and ended the run with the cell off"
+    return [
+        Advice("interlock", (), f"interlock {one.name} tripped {when}: {one.tripped}", remedy)
+        for one in tripped
+    ]
 
 
 def _limit_violations(done: Performance, found: Sequence[Margin]) -> list[Advice]:
