@@ -83,7 +83,7 @@ class Engine(RunEngine):
         self.signalled = 0
         self.control = Control()
         self.keeper: Keeper | None = None
-        self._abort_wanted = ""
+        self._abort_wanted, self._gave_up = "", False
         self.unsafe: dict[str, str] = {}
         self.before_run: Callable[[], None] | None = None
         self.on_rest: Callable[[], None] | None = None
@@ -226,12 +226,23 @@ class Engine(RunEngine):
         self.give_up(error)
 
     def give_up(self, error: BaseException) -> None:
-        """End a running plan with an error, from the loop; its finalizers still run."""
+        """End a running plan with an error, from the loop; its finalizers still run.
+
+        What fails from now on is a consequence, and says less than the error.
+        """
+        self._gave_up = True
         task: Any = self._task
         if self._state == "running" and task is not None:
             with self._state_lock:
                 self._exception: Any = self._exception or error
             task.cancel()
+
+    def _status_object_completed(self, ret: Any, fut: Any, pardon_failures: asyncio.Event) -> None:
+        """Called by bluesky when a status is done."""
+        pardoned = asyncio.Event() if self._gave_up else pardon_failures
+        if self._gave_up:
+            pardoned.set()
+        super()._status_object_completed(ret, fut, pardoned)
 
     def record_interruption(self, text: str) -> None:
         """Write into every open run what happened to it, whatever its plan is doing; from the loop.
@@ -349,7 +360,7 @@ class Engine(RunEngine):
         """A plan that is pausing cannot be aborted in that moment: do it once it has paused."""
         if self.before_run is not None:
             self.before_run()
-        self._abort_wanted = ""
+        self._abort_wanted, self._gave_up = "", False
         self.control.goes_on()
         try:
             return go(*args, **kwargs)

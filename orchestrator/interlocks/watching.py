@@ -261,6 +261,7 @@ class Interlocks:
     def _act(self, trip: Trip, *, latch: bool) -> None:
         first, self.tripped = self.tripped is None, self.tripped or trip
         off = cell_off(self._with.profile, self._with.engine)
+        self._end_run(trip)  # before what is made safe fails its own promises to the plan
         failed = make_safe(self._with.profile, self._with.devices) if first else {}
         log.critical("%s: %s; the cell is %s", self._bench, trip.sentence, _said(off=off))
         run = self._with.run()
@@ -269,7 +270,6 @@ class Interlocks:
                 self.latches.mark(trip, run=run, data=str(self._with.data))
             except OSError as error:
                 log.critical("%s: the trip cannot be latched: %s", self._bench, error)
-        self._end_run(trip)
         self._show(at_once=True)
         self._tell(trip, off=off, failed=failed, run=run)
 
