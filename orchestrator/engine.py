@@ -223,7 +223,7 @@ class Engine(RunEngine):
         """Go safe because a callback on the clock raised, and end the running plan."""
         log.error("%s: a scheduled callback failed: %s", owner.name, error)
         self.switch_off()
-        self.give_up(error)
+        self._end_with(error)
 
     def give_up(self, error: BaseException) -> None:
         """End a running plan with an error, from the loop; its finalizers still run.
@@ -231,6 +231,10 @@ class Engine(RunEngine):
         What fails from now on is a consequence, and says less than the error.
         """
         self._gave_up = True
+        self._end_with(error)
+
+    def _end_with(self, error: BaseException) -> None:
+        """Throw an error into the plan, if one runs and nothing else is about to be thrown."""
         task: Any = self._task
         if self._state == "running" and task is not None:
             with self._state_lock:
