@@ -226,10 +226,7 @@ class Engine(RunEngine):
         self._end_with(error)
 
     def give_up(self, error: BaseException) -> None:
-        """End a running plan with an error, from the loop; its finalizers still run.
-
-        What fails from now on is a consequence, and says less than the error.
-        """
+        """End a running plan with an error, from the loop; what fails then is a consequence."""
         self._gave_up = True
         self._end_with(error)
 
