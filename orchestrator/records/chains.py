@@ -21,8 +21,8 @@ from orchestrator.records.reading import Entry, scan
 from orchestrator.records.runs import Columns, Gap, Run, load_run
 from orchestrator.records.summary import RunSummary, summarise
 
-_SPECTRUM = "_spectrum"
-"""End of the data keys that number a run's spectra, from 0 in each run that does not go on."""
+_NUMBERS = ("_spectrum", "_frame")
+"""Ends of the data keys that number a run's spectra and frames; each run may begin anew."""
 
 
 def chain_of(directory: DataDirectory, uid: str) -> tuple[str, ...]:
@@ -70,9 +70,10 @@ def load_chain(path: Path) -> Run:
 
     Returns:
         One run: the start document and uid are those of the first part, the stop document that of
-        the last. Streams are joined in order and numbered through; what a part did not record is
-        NaN (None for text) in its rows. `Run.parts` has the parts, `Run.gaps` what was not
-        recorded between them. A run that stands alone is as `load_run` gives it.
+        the last. Streams are joined in order; rows, frames and spectra are numbered through; what
+        a part did not record is NaN (None for text) in its rows. `Run.parts` has the parts,
+        `Run.gaps` what was not recorded between them. A run that stands alone is as `load_run`
+        gives it.
 
     Raises:
         RecordError: A part cannot be read.
@@ -162,13 +163,13 @@ def _column(pieces: Sequence[Columns], key: str) -> npt.NDArray[Any]:
         if values is None:
             missing: Any = None if kinds == {"O"} else np.nan
             values = np.full(len(piece["time"]), missing)
-        elif key.endswith(_SPECTRUM) and gathered and values.dtype.kind in "iuf":
+        elif key.endswith(_NUMBERS) and gathered and values.dtype.kind in "iuf":
             values = _numbered_on(gathered[-1], values)
         gathered.append(values)
     return np.concatenate(gathered)
 
 
 def _numbered_on(before: npt.NDArray[Any], values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Spectra numbered from the beginning again are not those of the part before."""
+    """What is numbered from the beginning again is not what the part before had."""
     last, first = np.nanmax(before), np.nanmin(values)
     return values + (last + 1 - first) if first <= last else values

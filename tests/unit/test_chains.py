@@ -66,6 +66,7 @@ def test_records_and_frames_follow_one_another(chain):
         if key == "seq_num":
             expected = np.arange(1, 46)
         assert np.array_equal(column, expected), key
+    assert whole.streams["mri"]["mri_frame"].tolist() == [0, 1, 2, 3]
     frames = whole.frames("mri")
     assert len(frames) == len(whole.streams["mri"]["time"]) == 4
     expected_frames = [sample_run.image(k) for k in (0, 1, 0, 1)]
