@@ -130,9 +130,10 @@ class Desk:
             status = self.status()
             return Answer("done", "", run, status.pid, status.as_dict())
         verb = next(one for one in VERBS if one == message.verb)
-        request = Request(verb, str(peer), dict(message.arguments), message.id)
+        who = f"{message.on_behalf} ({peer})" if message.on_behalf else str(peer)
+        request = Request(verb, who, dict(message.arguments), message.id)
         if self._control.known(message.id) is None:
-            self.heard(f"{verb.replace('_', '-')}, asked for by {peer}")
+            self.heard(f"{verb.replace('_', '-')}, asked for by {who}")
         ticket = self.carry_out(request, wait_s=message.wait_s)
         return Answer(str(ticket.standing), ticket.text, run, self._live.snapshot().pid)
 

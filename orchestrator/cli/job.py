@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 from orchestrator.cli.output import Output
+from orchestrator.schedule.asking import queue
 from orchestrator.schedule.hashes import differences, hashes_of
 from orchestrator.schedule.job import Job, State
 from orchestrator.schedule.jobs import JobStore
 from orchestrator.schedule.supervisor import running_job
-
-JOBS = "jobs.sqlite"
-"""The queue's file in a data directory."""
-
-
-def queue(data: Path) -> JobStore:
-    """The queue of a data directory."""
-    return JobStore(data / JOBS)
 
 
 def carried_out(

@@ -36,17 +36,6 @@ def add_wait(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def under_way(data: Path) -> list[Path]:
-    """Journals of the runs of a data directory whose processes live."""
-    from orchestrator.records.directory import DataDirectory
-    from orchestrator.records.locks import is_live
-
-    directory = DataDirectory(data)
-    pointers = sorted((directory.root / "control").glob("*.json"))
-    journals = [directory.journal(pointer.stem) for pointer in pointers]
-    return [journal for journal in journals if journal.exists() and is_live(journal)]
-
-
 def journal_of(args: argparse.Namespace) -> Path:
     """The journal of the run that is meant.
 
@@ -56,6 +45,7 @@ def journal_of(args: argparse.Namespace) -> Path:
     """
     from orchestrator.errors import ControlError
     from orchestrator.records.runs import find_run
+    from orchestrator.remote import under_way
 
     if args.run is not None:
         return find_run(args.data, args.run)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import hashlib
-import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +15,6 @@ if TYPE_CHECKING:
     from orchestrator.schedule import Job, JobStore
 
 HELP = "queue experiments for later: add, list, show, remove, hold, release, ack"
-
-_PAST_S = 60.0
-"""A start as long ago as this is still now: it takes time to type, s."""
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +61,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Do what was asked with the queue."""
-    from orchestrator.cli.job import queue  # keep `--help` fast
+    from orchestrator.schedule.asking import queue  # keep `--help` fast
 
     actions: dict[str, Callable[[argparse.Namespace, JobStore, Output], int]] = {
         "add": _add, "list": _list, "show": _show, "remove": _change, "hold": _change,
@@ -76,52 +71,28 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
 
 def _add(args: argparse.Namespace, store: JobStore, out: Output) -> int:
-    from orchestrator.errors import ScheduleError
-    from orchestrator.estimate import check_disk
-    from orchestrator.experiment import bench_of, load_campaign
-    from orchestrator.schedule import Request, start_time
-    from orchestrator.schedule.hashes import hashes_of
-    from orchestrator.schedule.job import AUTOMATIC
+    from orchestrator.schedule.asking import Wish, add_job
 
-    campaign = load_campaign(args.experiment, bench=args.bench)
-    profile = bench_of(args.experiment, bench=args.bench)
-    check_disk((point.experiment for point in campaign.points), args.data)
-    start = start_time(args.at, args.zone) if args.at else None
-    if start is not None and start.utc_s < store.now() - _PAST_S and args.missed != "start":
-        raise ScheduleError(
-            "--at", f"got {start.said}, which is past", remedy="or say --missed start"
-        )
-    if not math.isfinite(args.grace) or args.grace < 0:
-        raise ScheduleError("--grace", f"got {args.grace} s, expected 0 or more", remedy="raise it")
-    hashes = hashes_of(args.experiment, args.bench)
-    file = str(args.experiment.resolve())
-    said = "" if start is None else start.said
-    same = hashlib.sha256(repr((file, said, sorted(hashes.items()))).encode()).hexdigest()
-    key = args.key or f"{AUTOMATIC}{same}"
-    bench = args.bench or campaign.points[0].experiment.bench or profile.bench
-    local = Path(bench).exists()
-    job, new = store.add(
-        Request(
-            experiment=file,
-            bench=profile.bench,
-            profile=str(Path(bench).resolve()) if local else str(bench),
-            key=key,
-            start=said,
-            not_before_s=0.0 if start is None else start.utc_s,
-            after=args.after,
-            priority=args.priority,
-            missed=args.missed,
-            grace_s=args.grace,
-            hashes=hashes,
-            by=getpass.getuser(),
-        )
+    wish = Wish(
+        experiment=args.experiment,
+        bench=args.bench,
+        at=args.at or "",
+        zone=args.zone,
+        after=tuple(args.after),
+        priority=args.priority,
+        missed=args.missed,
+        grace_s=args.grace,
+        key=args.key or "",
+        by=getpass.getuser(),
     )
-    known = "" if new else "is already queued: "
-    runs = f", {len(campaign.points)} runs" if len(campaign.points) > 1 else ""
-    out.line(f"job {job.id[:8]} {known}{campaign.name} on {profile.bench}{runs}, {_when(job)}")
-    if new:
+    added = add_job(store, args.data, wish)
+    job = added.job
+    known = "" if added.new else "is already queued: "
+    runs = f", {added.runs} runs" if added.runs > 1 else ""
+    out.line(f"job {job.id[:8]} {known}{added.name} on {job.request.bench}{runs}, {_when(job)}")
+    if added.new:
         out.line("`operando serve` runs it; `operando schedule list` shows what waits")
-    out.result({**job.as_dict(), "new": new})
+    out.result({**job.as_dict(), "new": added.new})
     return 0
 
 
@@ -164,27 +135,19 @@ def _show(args: argparse.Namespace, store: JobStore, out: Output) -> int:
 
 
 def _change(args: argparse.Namespace, store: JobStore, out: Output) -> int:
+    from orchestrator.schedule.asking import acknowledge
+
     by = getpass.getuser()
     if args.action == "remove":
         job = store.remove(args.job, by=by)
     elif args.action == "ack":
-        job = _acknowledged(args, store, by)
+        job = acknowledge(store, args.job, args.decision, by=by)
     else:
         job = store.hold(args.job, held=args.action == "hold", by=by)
     held = ", held back" if job.held else ""
     out.line(f"job {job.id[:8]}: {job.state}{held}")
     out.result(job.as_dict())
     return 0
-
-
-def _acknowledged(args: argparse.Namespace, store: JobStore, by: str) -> Job:
-    """Decide; to run it again is to agree to its files as they are now."""
-    from orchestrator.schedule.hashes import hashes_of
-
-    job = store.get(args.job)
-    again = args.decision == "again"
-    hashes = hashes_of(job.request.experiment, job.request.profile) if again else None
-    return store.acknowledge(job.id, args.decision, by=by, hashes=hashes)
 
 
 def _when(job: Job) -> str:

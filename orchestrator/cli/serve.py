@@ -31,7 +31,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, out: Output) -> int:
     """Look after the queue; runs that are under way outlive this process."""
     from devices.clock import monotonic  # keep `--help` fast
-    from orchestrator.cli.job import queue
+    from orchestrator.schedule.asking import queue
     from orchestrator.errors import ScheduleError
     from orchestrator.schedule.job import Job, State
     from orchestrator.schedule.supervisor import Supervisor, only_scheduler

@@ -18,11 +18,38 @@ from orchestrator.remote.messages import (
     encode,
     read_line,
 )
+from orchestrator.remote.status import RunStatus, recorded_status
 from orchestrator.state import boot_id
 
 _CONNECT_WITHIN_S = 2.0
 _LONGER_S = 2.0
 """The answer is waited for so much longer than the other side waits, s."""
+
+
+def under_way(data: Path) -> list[Path]:
+    """Journals of the runs of a data directory whose processes live."""
+    directory = DataDirectory(data)
+    pointers = sorted((directory.root / "control").glob("*.json"))
+    journals = [directory.journal(pointer.stem) for pointer in pointers]
+    return [journal for journal in journals if journal.exists() and is_live(journal)]
+
+
+def status_of(journal: Path, *, within_s: float = 3.0) -> RunStatus:
+    """Where a run stands: from its process, or from what it has left where that says nothing.
+
+    Args:
+        journal: The run's journal.
+        within_s: Longest wait for the process, real s.
+
+    Raises:
+        RecordError: The journal cannot be read.
+    """
+    try:
+        answer = ask(journal, Message("status", wait_s=within_s))
+    except (ControlError, NoAnswerError):
+        return recorded_status(journal)
+    told = RunStatus(**(answer.status or {}))
+    return told if told.run == journal.stem else recorded_status(journal)
 
 
 def ask(journal: Path, message: Message) -> Answer:

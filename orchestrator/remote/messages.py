@@ -25,6 +25,8 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ARGUMENTS = {"after": 16, "device": 100, "text": LONGEST_TEXT, "path": 200, "value": 100}
 """Arguments that are known, with their longest text."""
 
+_LONGEST_NAME = 200
+
 
 class BadMessage(ValueError):  # noqa: N818 - what it is
     """A line is no message; says why."""
@@ -39,12 +41,14 @@ class Message:
         arguments: As of `plans.control.Request`.
         id: Sent again with the same id it is the same request.
         wait_s: Longest wait for the answer, real s.
+        on_behalf: Who asked the process that asks, for the records; empty for nobody else.
     """
 
     verb: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     wait_s: float = 30.0
+    on_behalf: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,11 @@ def decode_message(line: bytes) -> Message:
     if not isinstance(wait_s, int | float) or not math.isfinite(wait_s):
         raise BadMessage("wait_s is not a number")
     arguments = _checked(value.get("arguments", {}))
-    return Message(verb, arguments, request_id, min(max(float(wait_s), 0.0), LONGEST_WAIT_S))
+    on_behalf = value.get("on_behalf", "")
+    if not isinstance(on_behalf, str) or len(on_behalf) > _LONGEST_NAME:
+        raise BadMessage(f"on_behalf is not a text of at most {_LONGEST_NAME} characters")
+    wait_s = min(max(float(wait_s), 0.0), LONGEST_WAIT_S)
+    return Message(verb, arguments, request_id, wait_s, printable(on_behalf))
 
 
 def _checked(arguments: Any) -> dict[str, Any]:
