@@ -16,8 +16,8 @@ from orchestrator.cli.options import common_options
 from orchestrator.cli.output import Output
 
 VERBS = (
-    "demo", "run", "rehearse", "schedule", "serve", "new", "export", "status", "pause",
-    "resume", "resume-now", "stop", "skip-step", "image-now", "note", "set", "runs", "show",
+    "demo", "run", "rehearse", "schedule", "serve", "token", "new", "export", "status",
+    "pause", "resume", "resume-now", "stop", "skip-step", "image-now", "note", "set", "runs", "show",
     "report", "recover", "upload",
     "off", "interlocks", "shell", "bench", "doctor", "analyse", "reproduce", "schema",
 )  # fmt: skip
