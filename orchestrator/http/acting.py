@@ -80,7 +80,7 @@ class Acting:
         """
         message = Message(verb, dict(arguments), asker.request_id, WAIT_S, asker.who)
         answer = ask(self._directory.journal(uid), message)
-        said = verb.replace("_", "-")
+        said = {"resume": "resume-now"}.get(verb, verb.replace("_", "-"))
         if answer.standing == "refused":
             raise ControlError(f"run {uid[:8]}", f"{said}: {answer.text}", remedy="see its status")
         return {
@@ -136,7 +136,8 @@ class Acting:
             raise ControlError("bench", f"got {bench[:60]!r}", remedy="give the name of a bench")
         with self._file(wish) as file:
             added = self._added(wish, file, bench, asker)
-        self._written("job-added", asker, added.job)
+        if added.new:
+            self._written("job-added", asker, added.job)
         return added
 
     def change(self, job: str, action: str, asker: Asker, decision: str = "") -> Job:

@@ -25,6 +25,9 @@ FRESH_S = 60.0
 MAX_BODY_BYTES = 600_000
 """Largest body: an experiment file of the longest kind, as JSON."""
 
+MAX_HEAD_BYTES = 16_384
+"""Longest path and headers together."""
+
 BODY_WITHIN_S = 10.0
 TIME_HEADER, KEY_HEADER = "x-operando-time", "idempotency-key"
 _KEY = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -41,6 +44,7 @@ class Head:
         repeated: Names that came more than once.
         client: Address it came from.
         scheme: ``http`` or ``https``.
+        size_bytes: Of path, query and headers.
     """
 
     method: str
@@ -49,6 +53,7 @@ class Head:
     repeated: frozenset[str]
     client: str
     scheme: str = "http"
+    size_bytes: int = 0
 
     @classmethod
     def of(cls, scope: Scope) -> Head:
@@ -68,6 +73,9 @@ class Head:
             frozenset(repeated),
             str(client[0]),
             scope.get("scheme", "http"),
+            sum(len(name) + len(raw) + 4 for name, raw in scope["headers"])
+            + len(scope["path"])
+            + len(scope["query_string"]),
         )
 
     def asked(self, who: str) -> Asked:
@@ -76,7 +84,7 @@ class Head:
 
 
 def check_origin(head: Head, names: Collection[str]) -> None:
-    """Refuse names that are not ours and pages that are not ours.
+    """Refuse what is too long, names that are not ours and pages that are not ours.
 
     Args:
         head: What the request says of itself.
@@ -85,6 +93,8 @@ def check_origin(head: Head, names: Collection[str]) -> None:
     Raises:
         Refused: It comes from elsewhere.
     """
+    if head.size_bytes > MAX_HEAD_BYTES:
+        raise Refused(431, f"path and headers are longer than {MAX_HEAD_BYTES} bytes", "send less")
     host = head.headers.get("host", "")
     if "host" in head.repeated or _host_name(host) not in names:
         raise Refused(

@@ -14,11 +14,10 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from orchestrator.errors import ControlError
-from orchestrator.http.head import LOOPBACK_NAMES
+from orchestrator.http.head import LOOPBACK_NAMES, MAX_HEAD_BYTES
 
 MOST_CONNECTIONS = 64
-MAX_HEAD_BYTES = 16_384
-HEAD_WITHIN_S = 10.0
+HEAD_WITHIN_S = 5.0
 """A connection that has not asked for anything whole after so long is closed, s."""
 
 _IDLE_S = 20
