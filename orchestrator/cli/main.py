@@ -17,8 +17,8 @@ from orchestrator.cli.output import Output
 
 VERBS = (
     "demo", "run", "rehearse", "schedule", "serve", "token", "new", "export", "status",
-    "pause", "resume", "resume-now", "stop", "skip-step", "image-now", "note", "set", "runs", "show",
-    "report", "recover", "upload",
+    "pause", "resume", "resume-now", "stop", "skip-step", "image-now", "note", "set", "runs",
+    "show", "report", "recover", "upload",
     "off", "interlocks", "shell", "bench", "doctor", "analyse", "reproduce", "schema",
 )  # fmt: skip
 """Verbs in the order of the help page; its module has `_` for `-`."""

@@ -89,15 +89,19 @@ def run(args: argparse.Namespace, out: Output) -> int:
         store = queue(args.data)
         supervisor = Supervisor(store, args.data, tell=tell)
         service, server = (None, None) if args.no_http else _web(args, store, out, manager)
-        out.line(f"serving the queue of {args.data}; Ctrl-C ends this, not what runs")
+
+        def begun() -> None:
+            out.line(f"serving the queue of {args.data}; Ctrl-C ends this, not what runs")
+            if server is None:
+                manager.ready()
+
         serving = Serving(
             lambda: _looked(supervisor, store, manager, once=args.once),
             ends,
             server=server,
             lookout=None if service is None else service.lookout,
+            begun=begun,
         )
-        if server is None:
-            manager.ready()
         try:
             serving.run(args.life_s)
         finally:

@@ -16,6 +16,7 @@ from orchestrator.http.bodies import WAIT_S, NewJob
 from orchestrator.http.places import HttpFiles
 from orchestrator.http.runs import RunBook
 from orchestrator.http.tokens import Caller
+from orchestrator.interlocks import Latches
 from orchestrator.profile.loading import load_profile
 from orchestrator.records.audit import AuditLog
 from orchestrator.records.directory import DataDirectory, replace_durably
@@ -100,9 +101,7 @@ class Acting:
         Raises:
             ProfileError: There is no such bench.
         """
-        if _BENCH.fullmatch(bench) is None:
-            raise ControlError("off", f"got {bench[:60]!r}", remedy="give the name of a bench")
-        profile = load_profile(self._profile_of(bench))
+        profile = load_profile(self._profile_of(_checked_bench(bench)))
         journals = [one for one in under_way(self._directory.root) if self._is_on(one, bench)]
         with ThreadPoolExecutor(4, "http-off") as pool:
             ending = [pool.submit(self._end, journal, asker) for journal in journals]
@@ -123,6 +122,24 @@ class Acting:
         self._written_off(asker, said)
         return said
 
+    def acknowledge(self, bench: str, interlock: str, asker: Asker) -> dict[str, Any]:
+        """Somebody has seen to a latched interlock: written down, then the bench may be used.
+
+        Raises:
+            ControlError: It is not latched.
+            RecordError: It cannot be written down.
+        """
+        latches = Latches(_checked_bench(bench))
+        marks = latches.read()
+        if interlock not in marks:
+            known = ", ".join(sorted(marks)) or "nothing"
+            what = f"{interlock[:60]!r} is not latched"
+            raise ControlError(bench, what, remedy=f"latched is {known}")
+        said = {"bench": bench, "interlock": interlock, "text": marks[interlock].text}
+        self._audit.append("acknowledge", asker.who, **said)
+        latches.clear([interlock])
+        return {**said, "latched": sorted(latches.read())}
+
     def add(self, wish: NewJob, asker: Asker) -> Added:
         """Queue an experiment.
 
@@ -131,9 +148,7 @@ class Acting:
             ExperimentError: It cannot be run.
             ScheduleError: It cannot be asked for like this.
         """
-        bench = wish.bench
-        if bench is not None and _BENCH.fullmatch(bench) is None:
-            raise ControlError("bench", f"got {bench[:60]!r}", remedy="give the name of a bench")
+        bench = None if wish.bench is None else _checked_bench(wish.bench)
         with self._file(wish) as file:
             added = self._added(wish, file, bench, asker)
         if added.new:
@@ -256,3 +271,14 @@ class Acting:
             temporary.write_bytes(text)
             replace_durably(temporary, path)
         return path, new
+
+
+def _checked_bench(name: str) -> str:
+    """The name, if it is one and no path.
+
+    Raises:
+        ControlError: It is none.
+    """
+    if _BENCH.fullmatch(name) is None:
+        raise ControlError("bench", f"got {name[:60]!r}", remedy="give the name of a bench")
+    return name

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from orchestrator.interlocks import Latches
 from orchestrator.profile.loading import profile_names
 from orchestrator.schedule.job import ASKING, ENDED, Job, State
 from orchestrator.state import state_directory
@@ -18,6 +20,7 @@ def bench_states(jobs: Sequence[Job], runs: Iterable[Mapping[str, Any]]) -> dict
     """State of each bench by its name.
 
     A bench is ``unsafe`` (not known to be off: refused until a person has seen to it), else
+    ``interlocked`` (an interlock tripped and nobody has acknowledged it), else
     ``paused`` or ``running`` where a run is under way, else ``busy`` where a job runs between its
     runs, else ``waiting`` where a job of it needs a person, else ``idle``.
 
@@ -32,8 +35,7 @@ def bench_states(jobs: Sequence[Job], runs: Iterable[Mapping[str, Any]]) -> dict
     running: dict[str, list[Mapping[str, Any]]] = {}
     for run in runs:
         running.setdefault(str(run["bench"]), []).append(run)
-    marked = {path.stem for path in (state_directory() / "unsafe").glob("*.json")}
-    names = {*profile_names(), *by_bench, *running, *marked}
+    names = {*profile_names(), *by_bench, *running, *_marked()}
     return {
         name: _state(name, by_bench.get(name, []), running.get(name, []))
         for name in sorted(names)
@@ -41,21 +43,33 @@ def bench_states(jobs: Sequence[Job], runs: Iterable[Mapping[str, Any]]) -> dict
     }
 
 
+def interlocks_seen(names: Iterable[str]) -> dict[str, Any]:
+    """What the interlocks of each bench last saw, where one has some."""
+    seen = {name: Latches(name).seen() for name in names}
+    return {name: said for name, said in seen.items() if said}
+
+
+def _marked() -> set[str]:
+    """Benches that are UNSAFE or have a latched interlock."""
+    folders = [state_directory() / kind for kind in ("unsafe", "interlocks")]
+    names = {path.stem for one in folders for path in one.glob("*.json")}
+    return {name for name in names if not name.endswith(".seen")}
+
+
 def _state(name: str, jobs: Sequence[Job], runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    unsafe = Latch(name).read()
-    if unsafe is not None:
-        state = "unsafe"
-    elif runs:
-        state = str(runs[-1]["state"])
-    elif any(job.state is State.RUNNING for job in jobs):
-        state = "busy"
-    elif any(job.state in ASKING for job in jobs):
-        state = "waiting"
-    else:
-        state = "idle"
+    unsafe, latched = Latch(name).read(), Latches(name).read()
+    words = (
+        ("unsafe", unsafe is not None),
+        ("interlocked", bool(latched)),
+        (str(runs[-1]["state"]) if runs else "", bool(runs)),
+        ("busy", any(job.state is State.RUNNING for job in jobs)),
+        ("waiting", any(job.state in ASKING for job in jobs)),
+        ("idle", True),
+    )
     return {
         "bench": name,
-        "state": state,
+        "state": next(word for word, so in words if so),
+        "latched": {lock: asdict(one) for lock, one in latched.items()},
         "runs": [run["run"] for run in runs],
         "jobs": [job.id for job in jobs],
         "unsafe": unsafe,

@@ -54,6 +54,12 @@ class Ack(Body):
     decision: Literal["again", "done", "failed"]
 
 
+class Interlock(Body):
+    """A latched interlock that somebody has seen to."""
+
+    interlock: Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class NewJob(Body):
     """An experiment to queue: a file on the serving machine, or its text."""
 

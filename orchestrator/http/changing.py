@@ -32,6 +32,10 @@ def changing(service: Service) -> APIRouter:
     def off(request: Request, bench: Bench, _: bodies.Nothing = _EMPTY) -> Json:
         return Json(service.acting.off(bench, asker(request)))
 
+    @router.post("/benches/{bench}/acknowledge", summary="Acknowledge a latched interlock")
+    def acknowledge(request: Request, bench: Bench, body: bodies.Interlock) -> Json:
+        return Json(service.acting.acknowledge(bench, body.interlock, asker(request)))
+
     return router
 
 

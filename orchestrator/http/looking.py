@@ -79,12 +79,15 @@ def _benches(router: APIRouter, service: Service) -> None:
     def benches() -> Json:
         return Json(state.everything()["bench"])
 
-    @router.get("/benches/{bench}", summary="One bench, and what its last watchdog did")
+    @router.get(
+        "/benches/{bench}", summary="One bench, its interlocks and what its last watchdog did"
+    )
     def bench(bench: Bench) -> Json:
         found = state.everything()
         if bench not in found["bench"]:
             return Json({"who": "bench", "what": f"no {bench}", "remedy": "see /api/benches"}, 404)
-        return Json({**found["bench"][bench], "watchdog": found["watchdog"].get(bench)})
+        more = {"watchdog": found["watchdog"].get(bench), "seen": found["interlock"].get(bench)}
+        return Json({**found["bench"][bench], **more})
 
     @router.get("/alerts", summary="What needs a person")
     def alerts() -> Json:

@@ -30,6 +30,7 @@ class Serving:
         tell: Told why it ends.
         server: Answers over HTTP; None for none.
         lookout: Tells pages of changes; None for none.
+        begun: Called once signals end it in order.
 
     Attributes:
         name: For callbacks of the clock.
@@ -44,8 +45,10 @@ class Serving:
         *,
         server: Server | None = None,
         lookout: Lookout | None = None,
+        begun: Callable[[], None] = lambda: None,
     ) -> None:
         self._look, self._tell, self._server, self._lookout = look, tell, server, lookout
+        self._begun = begun
         self._timer: Handle | None = None
 
     def run(self, life_s: float) -> None:
@@ -74,6 +77,7 @@ class Serving:
         with ThreadPoolExecutor(2, "serve") as workers:
             self._workers = workers
             listening = self._listen(workers)
+            self._begun()
             self._due()
             try:
                 await asyncio.wait(

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from orchestrator.http.benches import bench_states
+from orchestrator.http.benches import bench_states, interlocks_seen
 from orchestrator.http.runs import RunBook
 from orchestrator.records.audit import GENESIS, read_audit
 from orchestrator.records.directory import DataDirectory
@@ -50,6 +50,7 @@ class State:
             "job": {job.id: self.job(job) for job in jobs},
             "run": runs,
             "live": {one["run"]: one for one in under_way},
+            "interlock": interlocks_seen(benches),
             "watchdog": self.watchdogs(),
             "disk": {"data": self.disk()},
         }
@@ -113,6 +114,8 @@ def _unsafe(benches: Part) -> Iterator[Alert]:
         if bench["unsafe"] is not None:
             reason = bench["unsafe"].get("reason", "")
             yield f"bench/{name}", "unsafe", f"{name} is UNSAFE, not known to be off: {reason}"
+        for lock, trip in bench["latched"].items():
+            yield f"interlock/{name}/{lock}", "decide", f"{name}: {lock} tripped: {trip['text']}"
 
 
 def _undecided(jobs: Sequence[Job]) -> Iterator[Alert]:

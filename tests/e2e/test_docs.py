@@ -243,6 +243,11 @@ def test_the_page_of_plans_is_what_their_docstrings_say():
     assert (DOCS / "reference" / "plans.md").read_text() == written
 
 
+def test_the_page_of_the_http_interface_is_what_its_routes_say():
+    written = runpy.run_path(str(DOCS / "http_page.py"))["page"]()
+    assert (DOCS / "reference" / "http-api.md").read_text() == written
+
+
 def test_the_plan_on_the_page_of_plans_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(blocks(DOCS / "reference" / "plans.md", "python")[0], {})  # noqa: S102 - our own page

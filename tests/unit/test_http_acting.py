@@ -6,9 +6,12 @@ from contextlib import closing
 
 import pytest
 
+from orchestrator.http.tokens import Role
+from orchestrator.interlocks import Latches
 from orchestrator.records.journal import Journal
 from orchestrator.remote import Answer, ControlServer
 from orchestrator.schedule.job import State
+from plans.trip import Trip
 from tests.command import EXAMPLES
 from tests.http_client import Asking
 from tests.sample_run import EPOCH_S, record_run
@@ -121,6 +124,19 @@ def test_off_ends_the_runs_of_a_bench_and_is_written_down(asking, run):
 def test_off_of_a_bench_that_is_not_there(asking):
     for name, status in (("none", 422), ("..", 404), ("%2e%2e%2fx", 404), ("a b", 422)):
         assert asking.post(f"/api/benches/{name}/off").status_code == status, name
+
+
+def test_a_latched_interlock_is_acknowledged_by_name(asking):
+    latches = Latches("b3")
+    latches.mark(Trip("pressure", "0.1 MPa, expected 1 MPa or more", 0.1))
+    path = "/api/benches/b3/acknowledge"
+    assert asking.post(path, {"interlock": "voltage"}).status_code == 409
+    assert asking.post(path, {"interlock": "pressure"}, role=Role.READ).status_code == 403
+    assert list(latches.read()) == ["pressure"]
+    assert asking.post(path, {"interlock": "pressure"}).json()["latched"] == []
+    assert not latches.read()
+    (line,) = asking.audit("acknowledge")
+    assert (line["who"], line["what"]["interlock"]) == ("a-operate over http", "pressure")
 
 
 def test_a_file_is_queued_once_for_a_key(asking):

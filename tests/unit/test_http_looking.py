@@ -19,9 +19,11 @@ from PIL import Image
 from orchestrator.http.changes import Changes
 from orchestrator.http.rows import thinned
 from orchestrator.http.tails import described
+from orchestrator.interlocks import Latches
 from orchestrator.records.journal import Journal
 from orchestrator.schedule.job import Request, State
 from orchestrator.watchdog.latch import Latch
+from plans.trip import Trip
 from tests import sample_run
 from tests.http_client import Asking
 from tests.sample_run import record_run
@@ -124,7 +126,14 @@ def test_benches_jobs_and_what_needs_a_person(asking):
     asking.store.finish(job.id, State.INTERRUPTED, "its runner ended")
     dog = {"time": 1.0, "bench": "b1", "what": "acted", "off": ["pstat"]}
     (asking.data / "watchdog.jsonl").write_bytes(orjson.dumps(dog) + b"\n{torn")
+    Latches("b3").mark(Trip("pressure", "0.1 MPa, expected 1 MPa or more", 0.1))
+    Latches("b3").seen_path.write_bytes(b'{"pressure": {"value": 0.1}}')
     now = asking.get("/api/state").json()
+    assert now["bench"]["b3"]["state"] == "interlocked"
+    assert now["bench"]["b3"]["latched"]["pressure"]["value"] == 0.1
+    assert now["interlock"]["b3"] == {"pressure": {"value": 0.1}}
+    assert now["alert"]["interlock/b3/pressure"]["level"] == "decide"
+    assert not [name for name in now["bench"] if "seen" in name]
     assert now["bench"]["b1"]["state"] == "waiting"
     assert now["bench"]["b2"]["state"] == "unsafe"
     assert now["bench"]["b2"]["unsafe"]["devices"] == {"pstat": "no answer"}

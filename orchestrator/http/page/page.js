@@ -1,7 +1,7 @@
 "use strict";
 // Shows the state of one data directory as it changes. Nothing is put into the page but as text.
 
-const state = { bench: {}, job: {}, run: {}, live: {}, watchdog: {}, disk: {}, alert: {} };
+const state = { bench: {}, job: {}, run: {}, live: {}, interlock: {}, watchdog: {}, disk: {}, alert: {} };
 const pictures = {};
 let token = sessionStorage.getItem("token") || "";
 let role = "";
@@ -235,7 +235,7 @@ function label(space, text, top) {
 }
 
 const draws = {
-  bench: drawBenches, watchdog: drawBenches, job: drawJobs, run: drawRuns, alert: drawAlerts,
+  bench: drawBenches, watchdog: drawBenches, interlock: () => {}, job: drawJobs, run: drawRuns, alert: drawAlerts,
   live: drawLive,
   disk: () => {
     const disk = state.disk.data;
