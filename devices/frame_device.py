@@ -61,10 +61,8 @@ class FrameDevice(Described, TakesTime, Device):
         analyses: What is got out of each frame, beside the frame itself.
         watchers: Told of each frame.
         FREE, STAGEABLE: States in which nothing is acquired, and in which a run may begin.
-        takes_over: The next `stop` ends what an interrupted program has left acquiring.
     """
 
-    takes_over = False
     FREE: ClassVar[frozenset[str]] = frozenset()
     STAGEABLE: ClassVar[frozenset[str]] = frozenset()
 
@@ -207,12 +205,14 @@ class FrameDevice(Described, TakesTime, Device):
         self.frame.update(-1)
         _, units = self.image_axes()
         self._frames.open(self.name, self._image_key, self.image_shape(), "<f4", units=units)
-        return list(super().stage())
+        staged: list[object] = super().stage()
+        return staged
 
     def unstage(self) -> list[object]:
         """End a run: no scan goes on."""
         self.stop(success=True)
-        return list(super().unstage())
+        unstaged: list[object] = super().unstage()
+        return unstaged
 
     # --- Triggerable, Readable ---
 
@@ -272,9 +272,6 @@ class FrameDevice(Described, TakesTime, Device):
     def stop(self, *, success: bool = False) -> None:
         """End any acquisition; idempotent."""
         self._cancel_timer()
-        takes_over, self.takes_over = self.takes_over, False
-        if takes_over and self._imager.status().state not in self.FREE:
-            self._imager.abort()
         if self._scan is Scan.ACQUIRING:
             self._scan = Scan.IDLE
             self._imager.abort()
@@ -340,8 +337,8 @@ class FrameDevice(Described, TakesTime, Device):
             self._fetch(status)
             return
         if status.state == "error" or self._ended_early(status):
-            text = f"the scan failed: {status.error or 'it was ended at the instrument'}"
-            raise InstrumentFault(self.name, text, remedy=_LOOK)
+            text = status.error or "it was ended at the instrument"
+            raise InstrumentFault(self.name, f"the scan failed: {text}", remedy=_LOOK)
         self.check_waiting(status, waited_s)
         late_s = waited_s - self.expected_duration_s.get()
         if late_s > _LATE_FRAME_S:
@@ -357,8 +354,11 @@ class FrameDevice(Described, TakesTime, Device):
             image, header = self._imager.read_image()
             self.check_header(header)
             if image.shape != self.image_shape():
-                what = f"frame of shape {image.shape}, expected {self.image_shape()}"
-                raise InstrumentFault(self.name, what, remedy="compare settings and experiment")
+                raise InstrumentFault(
+                    self.name,
+                    f"frame of shape {image.shape}, expected {self.image_shape()}",
+                    remedy="compare the instrument's settings with the experiment's",
+                )
             scalars = {**exposure, **self.header_scalars(header)}
             quality = self.judged(image)
             index = self._frames.write(self.name, image, scalars)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from orchestrator.desk import Desk, accepted
@@ -39,6 +40,26 @@ class Verbs:
     def resume(self) -> Any:
         """Go on with a paused plan."""
         return self.RE.resume()
+
+    def resume_run(
+        self, run: str = "-1", *, answer: str | None = None, accept: bool = False
+    ) -> Any:
+        """Go on with a run that was cut off, on this bench; see docs/how-to/after-a-crash.md.
+
+        Args:
+            run: The beginning of its uid, or ``-1`` for the latest.
+            answer: What is done where its step does not go on by itself: ``continue`` with what is
+                left, or ``skip`` the step. None: the cell is off, and `ResumeHeldError` says why.
+            accept: Go on although software or profile are not what they were.
+
+        Returns:
+            The result of the new run.
+
+        Raises:
+            ResumeError: It cannot go on, or needs an answer.
+        """
+        at_prompt = import_module("orchestrator.resuming.at_prompt")  # it stands above the bench
+        return at_prompt.resume(self, run, answer=answer, accept=accept)
 
     def abort(self, reason: str = "aborted at the prompt") -> Any:
         """End the paused plan; the run counts as aborted."""

@@ -32,6 +32,20 @@ class Holding:
         self.asking = self._letting_go = False
 
     @property
+    def name(self) -> str:
+        """For whom the cell is held."""
+        return self._cell.name
+
+    @property
+    def since_s(self) -> float:
+        """When the cell was held last, Unix s."""
+        return self._since_s
+
+    def goes_on(self, since_s: float) -> None:
+        """The cell is held still, for an exposure of an interrupted run."""
+        self._since_s = since_s
+
+    @property
     def in_force(self) -> bool:
         """Whether the cell was asked for and does what is wanted."""
         return self.asking and is_done(self._status)

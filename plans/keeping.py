@@ -32,6 +32,8 @@ class Place:
         adoption: What was found at the potentiostat.
         noted: Events that were recorded since, by kind and text: they are not noted again.
         frames: Frames recorded since, by stream.
+        recorded: All frames of the run, by stream.
+        adopted: Whether a device still takes, or has, the frame that was being taken, by its name.
         skips_step: What is left of the step is left out, because a person has decided so.
         text: For the records: what was interrupted, what was found, what is done.
     """
@@ -40,6 +42,8 @@ class Place:
     adoption: Adoption
     noted: Counter[tuple[str, str]] = field(default_factory=Counter)
     frames: Mapping[str, int] = field(default_factory=dict)
+    recorded: Mapping[str, int] = field(default_factory=dict)
+    adopted: dict[str, bool] = field(default_factory=dict)
     skips_step: bool = False
     text: str = ""
 

@@ -28,6 +28,7 @@ from plans.imaging import SPECTRA, Capture, Moment
 from plans.keeping import RESUMED, Keeper, Place, keep
 from plans.schedule import Position
 from plans.serving import Serving
+from plans.steps import FrameStep
 from plans.stubs import is_done, note, wait_any
 from plans.track import Track
 from plans.triggers import Cause
@@ -297,6 +298,7 @@ class Progress:
             "requests": self.requests.state(),
             "environment": self.surveillance.state(),
             "frames_left": self.frames_left,
+            "devices": {one.name: one.checkpoint() for one in self._imagers()},
             "name": pstat.name,
             "potentiostat": pstat.checkpoint(),
         }
@@ -305,17 +307,19 @@ class Progress:
     def kept_by(self, keeper: Keeper | None) -> Iterator[None]:
         """Have the state of the run kept as long as this lasts; it may begin where one stopped."""
         self.keeper = keeper
-        pstat: Any = self.cycling.potentiostat
+        remembering = [self.cycling.potentiostat, *self._imagers()]
         if keeper is not None:
             if keeper.place is not None:
                 self._restore(keeper.place)
             keeper.follow(self.state)
-            pstat.remember = keeper.keep
+            for device in remembering:
+                device.remember = keeper.keep
             keeper.keep()
         try:
             yield
         finally:
-            pstat.remember = _nothing
+            for device in remembering:
+                device.remember = _nothing
 
     def _restore(self, place: Place) -> None:
         """Take over what an interrupted run has left."""
@@ -328,7 +332,12 @@ class Progress:
         for condition, kept in zip(self._every, state["conditions"], strict=True):
             condition.restore(kept)
         for track, kept in zip(self.series, state["tracks"], strict=True):
-            track.restore(kept, recorded=self._recorded(track, place))
+            track.restore(
+                kept,
+                recorded=self._recorded(track, place),
+                goes_on=place.adopted.get(track.device.name, False),
+                holds=place.adoption.holds,
+            )
         for attempt in self.attempts.values():
             attempt.causes += [
                 Cause.of(one) for one in state["causes"].get(attempt.device.name, ())
@@ -349,6 +358,14 @@ class Progress:
         if course.here is None or begun is None or course.turn != "run":
             return False
         return same(Position(begun.step_index, begun.cycle, begun.step), course.here)
+
+    def _imagers(self) -> list[Any]:
+        """Devices whose frames survive a program that ends while they are taken."""
+        steps = (*self.cycling.before, *self.cycling.after)
+        devices = [track.device for track in self.series]
+        devices += [step.device for step in steps if isinstance(step, FrameStep)]
+        found = {id(one): one for one in devices if hasattr(one, "adopt")}
+        return list(found.values())
 
     def _recorded(self, track: Track, place: Place) -> bool:
         """Whether a frame of a series was recorded after its state was kept last."""

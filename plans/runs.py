@@ -12,7 +12,7 @@ from bluesky.utils import FailedStatus, MsgGenerator
 from plans.conditions import Condition, derived_of
 from plans.environment import Environment
 from plans.imaging import Capture
-from plans.keeping import engine_keeper
+from plans.keeping import Place, engine_keeper
 from plans.protocol import Cycling, run_protocol
 from plans.steps import FrameStep
 from plans.trip import INTERLOCK
@@ -55,7 +55,7 @@ def run_with_images(
     def inner() -> MsgGenerator[str]:
         keeper = yield from engine_keeper()
         if keeper is not None and keeper.place is not None:
-            yield from _take_over([capture.device for capture in images.values()])
+            _adopt([capture.device for capture in images.values()], keeper.place)
         for capture in images.values():
             yield from bps.configure(capture.device, dict(capture.settings))
         for device in devices:
@@ -82,8 +82,13 @@ def run_with_images(
     return str(reason)
 
 
-def _take_over(devices: Sequence[Any]) -> MsgGenerator[None]:
-    """End what an interrupted program has left acquiring; its frame is taken again, if it may."""
+def _adopt(devices: Sequence[Any], place: Place) -> None:
+    """Look for frames that were being taken in an interrupted run, before anything else is asked.
+
+    Nothing is begun. A frame that is found is that of the next trigger.
+    """
     for device in devices:
-        device.takes_over = True
-        yield from bps.stop(device)
+        kept = place.state["devices"].get(device.name)
+        if kept is not None:
+            found = device.adopt(kept, place.recorded.get(device.name, 0))
+            place.adopted[device.name] = found.found in ("running", "finished")

@@ -120,6 +120,8 @@ class Track(TrackState):
             yield from self.moment("start")
         if self._lost:
             yield from self._note_lost()
+        elif self._rejoins:
+            yield from self._rejoin()
         if self.capture.every_mah:
             self._watch_next_charge()
         yield from self._arm()
@@ -136,9 +138,17 @@ class Track(TrackState):
             self._moment = [moment, *place]
             yield from self._trigger()
 
+    def _rejoin(self) -> MsgGenerator[None]:
+        """The frame that was being taken in the interrupted run goes on, and is waited for."""
+        self._rejoins, self._attempt.taker = False, self
+        if self._holding is not None:
+            self._holding.goes_on(self._since_s)
+        yield from self._expose()
+
     def _note_lost(self) -> MsgGenerator[None]:
         """The frame that was being taken is given up; one that no clock wants is taken again."""
         self._lost = False
+        yield from bps.stop(self.device)
         if self._holding is not None:
             yield from self._holding.release()
         self.wanted |= bool(self.capture.at or self.capture.every_mah)
@@ -214,6 +224,8 @@ class Track(TrackState):
             self._attempt.causes += causes_of(self.capture.on)
         if self._lost:
             yield from self._note_lost()
+        elif self._rejoins and not cut_short:
+            yield from self._rejoin()
         if cut_short or not self.running:
             yield from self.drop()
         self._holding, self.waits = None, False  # the cell is off
@@ -300,9 +312,8 @@ class Track(TrackState):
     def _expose(self) -> MsgGenerator[None]:
         self._serves, self._attempt.causes = self._attempt.causes, []
         self._attempt.on_pause = self.capture.on_pause
+        self.running, self._deadline_s = True, self._latest_s()  # what is kept meanwhile knows it
         self.status = yield from bps.trigger(self._attempt, group=self._attempt.name)
-        self.running, self._deadline_s = True, self._latest_s()
-        yield from self.keep()
 
     def _latest_s(self) -> float:
         """When a frame that begins now is over at the latest, Unix s."""

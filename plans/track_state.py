@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,7 @@ class TrackState:
         self._next_mah = 0.0
         self._serves: list[Cause] = []
         self._moment: list[Any] = []
+        self._rejoins, self._since_s = False, 0.0
 
     @property
     def _engaged(self) -> bool:
@@ -51,16 +52,21 @@ class TrackState:
             "held": self.held,
             "moment": self._moment,
             "engaged": self._engaged,
+            "held_since_s": None if self._holding is None else self._holding.since_s,
             "serves": [cause.state() for cause in self._serves],
             "on": None if on is None else on.state(),
         }
 
-    def restore(self, state: Mapping[str, Any], *, recorded: bool) -> None:
+    def restore(
+        self, state: Mapping[str, Any], *, recorded: bool, goes_on: bool, holds: Sequence[str]
+    ) -> None:
         """Go on where the same series of an interrupted run stood.
 
         Args:
             state: As `state` has written it.
             recorded: The frame that was being taken then has come into the records since.
+            goes_on: Its device still takes it, or has it.
+            holds: For what the cell is still held.
         """
         if state["every_s"] is not None:
             self.capture = replace(self.capture, every_s=state["every_s"])
@@ -70,8 +76,13 @@ class TrackState:
         self.wanted, self.held, self._moment = state["wanted"], state["held"], state["moment"]
         if self.capture.on is not None and state["on"] is not None:
             self.capture.on.restore(state["on"])
-        self._lost = state["engaged"] and not recorded
-        if self._lost:
-            self._attempt.causes += [Cause.of(one) for one in state["serves"]]
-        elif state["engaged"]:
+        if not state["engaged"]:
+            return
+        held = self._holding is None or self._holding.name in holds
+        self._since_s = state["held_since_s"] or 0.0
+        self._rejoins = goes_on and held and not recorded
+        self._lost = not (self._rejoins or recorded)
+        if recorded:
             self._failures = 0
+        else:
+            self._attempt.causes += [Cause.of(one) for one in state["serves"]]

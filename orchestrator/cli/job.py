@@ -59,7 +59,7 @@ def gone_on(
         try:
             return _ended(store, job, go, asking=ResumeError)
         except ResumeError as error:
-            store.finish(job.id, State.INTERRUPTED, str(error))
+            store.finish(job.id, State.INTERRUPTED, str(error), refused=True)
             raise
 
 

@@ -53,7 +53,10 @@ def run(args: argparse.Namespace, out: Output) -> int:
     """Go on; returns the exit code of the whole run."""
     if args.job:
         from orchestrator.cli.job import gone_on
+        from orchestrator.records.chains import chain_of
+        from orchestrator.records.directory import DataDirectory
 
+        args.run = chain_of(DataDirectory(args.data), args.run)[-1]  # it may have gone on unseen
         return gone_on(args, out, _run)
     return _run(args, out)
 

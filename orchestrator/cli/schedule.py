@@ -38,6 +38,12 @@ def register(parser: argparse.ArgumentParser) -> None:
     add.add_argument(
         "--grace", type=float, default=3600.0, metavar="S", help="so late is not missed (3600 s)"
     )
+    add.add_argument(
+        "--on-interruption",
+        choices=("ask", "resume"),
+        default="ask",
+        help="if its process dies: ask a person, or go on inside the step (default ask)",
+    )
     add.add_argument("--key", help="asked again with the same key it is the same job")
     listing = actions.add_parser("list", help="what waits, runs and needs a decision")
     listing.add_argument("--all", action="store_true", help="what has ended, too")
@@ -51,7 +57,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     ack = actions.add_parser("ack", help="decide about a job that was interrupted or missed")
     ack.add_argument("job", help="uid, or its beginning")
     ack.add_argument(
-        "decision", choices=("again", "done", "failed"), help="run it again, or count it as ..."
+        "decision",
+        choices=("again", "resume", "done", "failed"),
+        help="run it again, go on with its run, or count it as ...",
     )
     from orchestrator.cli.options import common_options
 
@@ -81,6 +89,7 @@ def _add(args: argparse.Namespace, store: JobStore, out: Output) -> int:
         after=tuple(args.after),
         priority=args.priority,
         missed=args.missed,
+        on_interruption=args.on_interruption,
         grace_s=args.grace,
         key=args.key or "",
         by=getpass.getuser(),
@@ -121,6 +130,7 @@ def _show(args: argparse.Namespace, store: JobStore, out: Output) -> int:
         ("experiment", asked.experiment),
         ("bench", f"{asked.bench} ({asked.profile})"),
         ("start", f"{_when(job)}; if missed: {asked.missed}, after {asked.grace_s:g} s"),
+        ("cut off", f"if its process dies: {asked.on_interruption}"),
         ("after", ", ".join(one[:8] for one in asked.after)),
         ("priority", str(asked.priority)),
         ("runs", ", ".join(one[:8] for one in job.runs)),

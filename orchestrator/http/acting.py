@@ -187,6 +187,7 @@ class Acting:
                 priority=wish.priority,
                 missed=wish.missed,
                 grace_s=wish.grace_s,
+                on_interruption=wish.on_interruption,
                 key=f"http:{asker.request_id}",
                 by=asker.who,
             ),

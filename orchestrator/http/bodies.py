@@ -51,7 +51,7 @@ class Set(Body):
 class Ack(Body):
     """What is to become of a job that waits for a person."""
 
-    decision: Literal["again", "done", "failed"]
+    decision: Literal["again", "resume", "done", "failed"]
 
 
 class Interlock(Body):
@@ -76,6 +76,7 @@ class NewJob(Body):
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
     missed: Literal["ask", "start", "skip"] = "ask"
     grace_s: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 3600.0
+    on_interruption: Literal["ask", "resume"] = "ask"
 
 
 class Answered(BaseModel):

@@ -27,12 +27,14 @@ class Since:
     Attributes:
         noted: Events by kind and text.
         frames: Frames and pages of spectra by stream.
+        recorded: All frames of the run that the checkpoint belongs to, by stream.
         journaled: The last record of the cell, and the number of spectra.
         last_s: Time of the last document, Unix s.
     """
 
     noted: Counter[tuple[str, str]] = field(default_factory=Counter)
     frames: Counter[str] = field(default_factory=Counter)
+    recorded: Counter[str] = field(default_factory=Counter)
     journaled: Journaled = field(default_factory=Journaled)
     last_s: float = 0.0
 
@@ -218,6 +220,8 @@ class _Reading:
         elif stream == SPECTRA and times:
             numbers = next(values for key, values in data.items() if key.endswith("_spectrum"))
             self.spectra = int(numbers[-1]) + 1
+        if self.counts:
+            self._since.recorded[stream] += 1
         if seq <= self._seq or not self.counts:
             return
         if stream == "events":

@@ -105,6 +105,7 @@ def resume_run(
         adoption=found.adoption,
         noted=run.since.noted,
         frames=run.since.frames,
+        recorded=run.since.recorded,
         skips_step=found.answer == "skip",
         text=found.text,
     )

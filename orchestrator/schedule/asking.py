@@ -35,6 +35,7 @@ class Wish:
         priority: Larger ones go first.
         missed: ``ask``, ``start`` or ``skip``.
         grace_s: How late is not missed, s.
+        on_interruption: If its process dies: ``ask`` or ``resume``.
         key: Idempotency key; empty for one of the content.
         by: Who asks.
     """
@@ -47,6 +48,7 @@ class Wish:
     priority: int = 0
     missed: str = "ask"
     grace_s: float = 3600.0
+    on_interruption: str = "ask"
     key: str = ""
     by: str = ""
 
@@ -104,6 +106,7 @@ def add_job(store: JobStore, data: Path, wish: Wish) -> Added:
             priority=wish.priority,
             missed=wish.missed,
             grace_s=wish.grace_s,
+            on_interruption=wish.on_interruption,
             hashes=hashes,
             by=wish.by,
         )

@@ -58,6 +58,8 @@ class Request:
         missed: What to do when its time passed while nobody served: ``ask``, ``start`` or
             ``skip``.
         grace_s: How late it may begin without being missed, s.
+        on_interruption: What becomes of it when its runner dies: ``ask`` a person, or ``resume``
+            its run by itself, inside the step where it stood.
         key: Idempotency key: a second request with it is the same job.
         hashes: SHA-256 of ``experiment``, ``profile`` and ``software`` when it was asked for.
         md: More metadata of its runs.
@@ -74,6 +76,7 @@ class Request:
     priority: int = 0
     missed: str = "ask"
     grace_s: float = 3600.0
+    on_interruption: str = "ask"
     hashes: Mapping[str, str] = field(default_factory=dict)
     md: Mapping[str, Any] = field(default_factory=dict)
     by: str = ""
@@ -95,6 +98,8 @@ class Job:
         runner: Who ran it.
         message: Why it stands there.
         runs: Uids of its runs.
+        resumes: Who lets its last run go on when it begins: ``policy``, ``person``; ``refused``
+            where only a person can; empty where it begins anew.
     """
 
     id: str
@@ -108,6 +113,7 @@ class Job:
     runner: str
     message: str
     runs: Sequence[str]
+    resumes: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -134,6 +140,7 @@ def job_of(row: sqlite3.Row) -> Job:
         runner=row["runner"],
         message=row["message"],
         runs=tuple(json.loads(row["runs"])),
+        resumes=row["resumes"],
     )
 
 

@@ -29,6 +29,10 @@ from orchestrator.schedule.job import (
     same_job,
 )
 
+DECISIONS = ("again", "resume", "done", "failed")
+"""What may become of a job that asks."""
+
+_BY_POLICY = "resumed by its policy"
 _BUSY_S = 30.0
 _SHORTEST_PREFIX = 4
 
@@ -48,7 +52,8 @@ CREATE TABLE IF NOT EXISTS jobs (
     runner TEXT NOT NULL DEFAULT '',
     message TEXT NOT NULL DEFAULT '',
     request TEXT NOT NULL,
-    runs TEXT NOT NULL DEFAULT '[]'
+    runs TEXT NOT NULL DEFAULT '[]',
+    resumes TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS due ON jobs (state, bench, not_before_s);
 CREATE TABLE IF NOT EXISTS history (
@@ -71,6 +76,9 @@ class JobStore:
         with self._changing() as db:
             for statement in _SCHEMA.split(";"):
                 db.execute(statement)
+            columns = [row["name"] for row in db.execute("PRAGMA table_info(jobs)")]
+            if "resumes" not in columns:  # a queue of before
+                db.execute("ALTER TABLE jobs ADD COLUMN resumes TEXT NOT NULL DEFAULT ''")
 
     # --- what people do -------------------------------------------------------------------------
 
@@ -157,31 +165,50 @@ class JobStore:
 
         Args:
             prefix: The job.
-            decision: ``again`` puts it back into the queue, to begin as soon as it can; ``done``
-                counts what there is as done; ``failed`` as failed.
+            decision: ``again`` puts it back into the queue, to begin as soon as it can; ``resume``
+                so too, to go on with its last run where that was cut off; ``done`` counts what
+                there is as done; ``failed`` as failed.
             by: Who decided.
             hashes: What its files and the software are now, if that is agreed to.
 
         Raises:
             ScheduleError: Nothing is to be decided, or the decision is not known.
         """
-        if decision not in ("again", "done", "failed"):
-            what = f"got {decision!r}, expected again, done or failed"
+        if decision not in DECISIONS:
+            what = f"got {decision!r}, expected one of {', '.join(DECISIONS)}"
             raise ScheduleError("ack", what, remedy="say what is to become of it")
         with self._changing() as db:
             job = self._find(db, prefix)
             require(job, ASKING, "acknowledge it")
-            if decision == "again":
+            if decision == "resume":
+                self._resume(db, job, "person")
+            elif decision == "again":
                 asked = request_document(job.request) | ({"hashes": dict(hashes)} if hashes else {})
                 self._update(db, job.id, request=json.dumps(asked))
                 self._update(
                     db, job.id, state=State.WAITING, not_before_s=self.now(), message="",
-                    began_s=None, held=0,
+                    began_s=None, held=0, resumes="",
                 )  # fmt: skip
             else:
                 self._end(db, job.id, State(decision), f"{job.state}, then {decision} by a person")
             self._note(db, job.id, f"acknowledged: {decision}", by)
             return self._find(db, job.id)
+
+    def resume(self, job: str) -> Job:
+        """Let the last run of an interrupted job go on, as it was asked for with.
+
+        Raises:
+            ScheduleError: It is not interrupted, or has no run.
+        """
+        with self._changing() as db:
+            found = self._find(db, job)
+            self._resume(db, found, "policy")
+            self._note(db, found.id, _BY_POLICY, "")
+            return self._find(db, found.id)
+
+    def resumptions(self, job: str) -> int:
+        """How often a job was resumed by its policy."""
+        return sum(what == _BY_POLICY for _, what, _ in self.history(job))
 
     # --- what the scheduler and its runners do --------------------------------------------------
 
@@ -224,8 +251,14 @@ class JobStore:
             self._update(db, job, runs=json.dumps(runs))
             self._note(db, job, f"run {run}", "")
 
-    def finish(self, job: str, state: State, message: str) -> Job:
+    def finish(self, job: str, state: State, message: str, *, refused: bool = False) -> Job:
         """A running job has ended.
+
+        Args:
+            job: Its uid.
+            state: What became of it.
+            message: Why.
+            refused: It cannot be resumed without a person's decision.
 
         Raises:
             ScheduleError: It was not running.
@@ -233,6 +266,8 @@ class JobStore:
         with self._changing() as db:
             found = self._find(db, job)
             require(found, {State.RUNNING}, "end it")
+            if refused:
+                self._update(db, found.id, resumes="refused")
             if state in ASKING:
                 self._update(db, found.id, state=state, message=message, ended_s=self.now())
             else:
@@ -271,7 +306,8 @@ class JobStore:
         """Apply a job's policy where its time passed too long ago; whether it does not begin."""
         asked = job.request
         late_s = now_s - asked.not_before_s
-        again = any("acknowledged: again" in what for _, what, _ in self._history(db, job.id))
+        history = self._history(db, job.id)
+        again = job.resumes or any("acknowledged: again" in what for _, what, _ in history)
         if not asked.start or late_s <= asked.grace_s or asked.missed == "start" or again:
             return False
         message = f"its time passed {late_s / 60:.0f} min ago while it could not begin"
@@ -285,6 +321,16 @@ class JobStore:
     def _history(self, db: sqlite3.Connection, job: str) -> list[tuple[float, str, str]]:
         rows = db.execute("SELECT time_s, what, by FROM history WHERE job = ?", (job,)).fetchall()
         return [tuple(row) for row in rows]
+
+    def _resume(self, db: sqlite3.Connection, job: Job, who: str) -> None:
+        require(job, {State.INTERRUPTED}, "go on with it")
+        if not job.runs:
+            what = "was cut off before it had a run, expected one that can go on"
+            raise ScheduleError(f"job {job.id[:8]}", what, remedy="acknowledge it: again")
+        self._update(
+            db, job.id, state=State.WAITING, not_before_s=self.now(), message="", held=0,
+            resumes=who,
+        )  # fmt: skip
 
     def _end(self, db: sqlite3.Connection, job: str, state: State, message: str) -> None:
         self._update(db, job, state=state, message=message, ended_s=self.now())

@@ -23,6 +23,9 @@ from orchestrator.schedule.jobs import JobStore
 
 log = logging.getLogger(__name__)
 
+MOST_RESUMPTIONS = 20
+"""A job that was cut off more often than this waits for a person, whatever its policy [A]."""
+
 BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -59,8 +62,13 @@ def only_scheduler(data: Path) -> Iterator[None]:
 def run_command(job: Job, data: Path) -> Sequence[str]:
     """The command of a job's runner."""
     code = "import sys; from orchestrator.cli import main; sys.exit(main())"
+    what = ["run", job.request.experiment]
+    if job.resumes:
+        what = ["resume", job.runs[-1]]
+        if job.resumes == "person":  # who has looked at it
+            what += ["--yes", "--accept-changes"]
     return (
-        sys.executable, "-c", code, "run", job.request.experiment, "--bench", job.request.profile,
+        sys.executable, "-c", code, *what, "--bench", job.request.profile,
         "--data", str(data), "--job", job.id, "--no-progress", "--json",
     )  # fmt: skip
 
@@ -89,6 +97,7 @@ class Supervisor:
 
     def tick(self) -> None:
         """Look once: end what was cut off, begin what is due, tell what changed."""
+        self._go_on()
         self._bury()
         while job := self._store.claim(runner=f"scheduler {os.getpid()}", boot_id=boot_id()):
             self._begin(job)
@@ -99,12 +108,15 @@ class Supervisor:
                     self._tell(job)
 
     def due(self) -> bool:
-        """Whether a job would begin now, if its bench were free."""
+        """Whether a job would begin now, if its bench were free, or go on."""
         now_s = self._store.now()
         return any(
-            job.state is State.WAITING
-            and job.request.not_before_s <= now_s
-            and not self._store.waits_for(job)
+            self._goes_on(job)
+            or (
+                job.state is State.WAITING
+                and job.request.not_before_s <= now_s
+                and not self._store.waits_for(job)
+            )
             for job in self._store.jobs(ended=False)
         )
 
@@ -135,6 +147,23 @@ class Supervisor:
                 )
         except OSError as error:
             self._store.finish(job.id, State.FAILED, f"its runner could not be started: {error}")
+
+    def _go_on(self) -> None:
+        """Resume jobs that were cut off and asked for it, once everybody was told of it."""
+        for job in self._store.jobs(ended=False):
+            if self._known.get(job.id) is State.INTERRUPTED and self._goes_on(job):
+                self._store.resume(job.id)
+
+    def _goes_on(self, job: Job) -> bool:
+        """Whether a job is to be resumed by itself.
+
+        A bound keeps one whose runner dies again and again from going on for ever; one that needs
+        a person's decision waits for it.
+        """
+        wanted = job.request.on_interruption == "resume" and job.resumes != "refused"
+        if job.state is not State.INTERRUPTED or job.held or not (wanted and job.runs):
+            return False
+        return self._store.resumptions(job.id) < MOST_RESUMPTIONS
 
     def _bury(self) -> None:
         """Jobs that nobody runs any more, though nobody has said what became of them."""

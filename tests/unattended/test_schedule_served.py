@@ -104,6 +104,35 @@ def test_a_runner_that_dies_leaves_a_job_that_asks(store):
     assert supervisor.due()
 
 
+def test_a_job_that_asked_for_it_goes_on_after_everybody_was_told(store):
+    """Row 28: its run is resumed by itself, again and again but not for ever."""
+    told = []
+    job = ask(store, on_interruption="resume")
+    supervisor = serving(store, "dies", told)
+    wait_until(lambda: supervisor.tick() or store.resumptions(job.id) == 2, what="resumed twice")
+    assert told.count((job.id, State.INTERRUPTED)) == 2
+    assert store.get(job.id).resumes == "policy"
+    command = supervisors.run_command(store.get(job.id), store.path.parent)
+    assert "resume" in command
+    assert "uid" in command
+    assert "--yes" not in command
+
+
+def test_a_job_that_cannot_go_on_by_itself_waits_for_a_person(store):
+    """Row 28: what was refused is not tried again until somebody has decided."""
+    job = ask(store, on_interruption="resume")
+    supervisor = serving(store, "dies")
+    store.claim(runner="me", boot_id="")
+    store.began_run(job.id, "uid")
+    store.finish(job.id, State.INTERRUPTED, "found another program", refused=True)
+    for _ in range(3):
+        supervisor.tick()
+    assert (store.get(job.id).state, store.resumptions(job.id)) == (State.INTERRUPTED, 0)
+    store.acknowledge(job.id, "resume", by="me")
+    command = supervisors.run_command(store.get(job.id), store.path.parent)
+    assert command[3:7] == ("resume", "uid", "--yes", "--accept-changes")
+
+
 def test_a_runner_outlives_its_scheduler_and_the_next_one_knows_it(store):
     job = ask(store)
     former = serving(store, "waits")

@@ -107,7 +107,7 @@ def test_an_interrupted_job_is_never_run_again_by_itself(store, clock):
     add(store, "same bench")
     assert claim(store) is None  # nobody has looked at the cell on that bench yet
     assert "interrupted" in store.waits_for(store.jobs()[-1])
-    with pytest.raises(ScheduleError, match="expected again, done or failed"):
+    with pytest.raises(ScheduleError, match="expected one of again, resume"):
         store.acknowledge(job.id, "whatever")
     store.acknowledge(job.id, "again", by="me")
     again = claim(store)
