@@ -68,6 +68,12 @@ class DiskError(RecordError):
     """The disk is full or refuses: the run ends, and nothing more is measured."""
 
 
+class AlertError(OrchestratorError):
+    """The file that says who is told what cannot be used; nobody was told."""
+
+    policy = "refuse"
+
+
 class ControlError(OrchestratorError):
     """A request to a run was refused, or there is no such run; nothing was changed."""
 

@@ -1,4 +1,4 @@
-"""JSON schemas of both kinds of file, for editors and for other programs."""
+"""JSON schemas of the files that people write, for editors and for other programs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from orchestrator.alerts.model import Alerts
 from orchestrator.experiment.campaign import OwnKeys
 from orchestrator.experiment.model import Experiment
 from orchestrator.experiment.reference_schema import with_references
@@ -41,9 +42,15 @@ def profile_schema() -> dict[str, Any]:
     return _schema(BenchProfile, "A bench profile")
 
 
+def alerts_schema() -> dict[str, Any]:
+    """JSON schema of a file of alerts, 2020-12."""
+    return _schema(Alerts, "A file of alerts")
+
+
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "experiment": experiment_schema,
     "bench-profile": profile_schema,
+    "alerts": alerts_schema,
 }
 """Every schema by the name of its file, ``NAME.schema.json``."""
 

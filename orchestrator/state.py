@@ -7,6 +7,8 @@ from pathlib import Path
 
 import platformdirs
 
+BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
+
 
 def state_directory() -> Path:
     """``$OPERANDO_STATE``, else the user's state directory."""
@@ -14,9 +16,15 @@ def state_directory() -> Path:
     return Path(told) if told else platformdirs.user_state_path("operando")
 
 
+def config_directory() -> Path:
+    """``$OPERANDO_CONFIG``, else the user's directory of configuration."""
+    told = os.environ.get("OPERANDO_CONFIG")
+    return Path(told) if told else platformdirs.user_config_path("operando")
+
+
 def boot_id() -> str:
     """Which boot of the machine this is; empty where the system does not say."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return BOOT_ID_FILE.read_text(encoding="ascii").strip()
     except OSError:
         return ""

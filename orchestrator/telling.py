@@ -4,14 +4,18 @@ Whoever notices something calls `tell`: scheduler, runner, watchdog, interlocks,
 raises, never waits for a mail server and needs no lock. **Act first, then tell.** A telling is one
 file in the state directory of this machine: it outlives the process (it is with the system before
 `tell` returns), a power loss (a thread makes it durable) and a data directory that is full or gone.
+Where that directory cannot be written either, the deliverer is handed the telling itself.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import re
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Callable
@@ -23,12 +27,15 @@ from typing import Any
 import orjson
 
 from devices.clock import wall_time
-from orchestrator.state import state_directory
+from orchestrator.state import config_directory, state_directory
 
 log = logging.getLogger(__name__)
 
 LONGEST_TEXT = 4000
 """Characters of each text of a telling that are kept."""
+
+ALERTS_FILE = "alerts.yaml"
+"""Name of the file that says who is told what."""
 
 _NOT_PRINTED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -111,19 +118,90 @@ def spool_directory() -> Path:
     return state_directory() / "alerts" / "spool"
 
 
+def deliverer_lock() -> Path:
+    """Held by the process that delivers; others hold it for an instant at most."""
+    return state_directory() / "alerts" / "deliverer.lock"
+
+
+def alerts_file(data: Path | str | None) -> Path | None:
+    """The file that says who is told: that of the data directory, else that of the user."""
+    folders = [config_directory(), *([Path(data)] if data else [])]
+    found = [one / ALERTS_FILE for one in reversed(folders)]
+    return next((path for path in found if path.is_file()), None)
+
+
 def tell(telling: Telling) -> None:
-    """Write down what somebody should be told; see the module.
+    """Write down what somebody should be told, and see to it that it is delivered.
 
     Never raises: what cannot be written is logged, and what has noticed it goes on.
     """
     log.warning("%s: %s", telling.bench or telling.kind, telling.text)
+    path: Path | None = None
     try:
         path = _written(telling, spool_directory())
     except OSError as error:
-        log.critical("%s: nobody will be told, it cannot be written: %s", telling.kind, error)
-        return
+        log.critical("%s: cannot be written down: %s", telling.kind, error)
     with contextlib.suppress(RuntimeError):  # the interpreter is ending: the system writes it
-        threading.Thread(target=_made_durable, args=(path,), name="telling").start()
+        threading.Thread(target=_seen_to, args=(telling, path), name="telling").start()
+
+
+def start_deliverer(*words: str, said: bytes | None = None) -> subprocess.Popen[bytes]:
+    """A process that delivers what was told and ends when nothing is left.
+
+    Args:
+        *words: More arguments.
+        said: What it reads from its standard input.
+
+    Raises:
+        OSError: It could not be started.
+    """
+    process = subprocess.Popen(  # noqa: S603 - our own module
+        [sys.executable, "-P", "-m", "orchestrator.alerts", *words],
+        stdin=subprocess.DEVNULL if said is None else subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # a signal to the run is not for it
+    )
+    with _LOCK:
+        _STARTED[:] = [*(one for one in _STARTED if one.poll() is None), process]
+    if said is not None and process.stdin is not None:
+        with process.stdin as pipe:
+            pipe.write(said)
+    return process
+
+
+_LOCK = threading.Lock()
+_STARTED: list[subprocess.Popen[bytes]] = []
+"""Deliverers that this process has started, to be reaped."""
+
+
+def _seen_to(telling: Telling, path: Path | None) -> None:
+    """Make it durable and start a deliverer where somebody is to be told; in a thread."""
+    if path is not None:
+        _made_durable(path)
+    try:
+        if alerts_file(telling.data) is None or (path is not None and _somebody_delivers()):
+            return
+        said = orjson.dumps(telling.to_document()) if path is None else None
+        words = ("--said",) if path is None else ()
+        start_deliverer(*words, said=said)
+    except OSError as error:
+        log.critical("%s: the deliverer was not started: %s", telling.kind, error)
+
+
+def _somebody_delivers() -> bool:
+    """Whether there is a deliverer, which looks at the spool once more when it has let go."""
+    try:
+        fd = os.open(deliverer_lock(), os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def _written(telling: Telling, folder: Path) -> Path:

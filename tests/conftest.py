@@ -141,6 +141,7 @@ def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     """Locks and marks of benches that the tests open are nobody else's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPERANDO_STATE", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("OPERANDO_CONFIG", str(tmp_path_factory.mktemp("config")))
         yield
 
 

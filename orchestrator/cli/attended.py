@@ -20,6 +20,7 @@ from orchestrator.desk import Word
 from orchestrator.experiment import Experiment
 from orchestrator.experiment.faults import Fault
 from orchestrator.laboratory import Surroundings
+from orchestrator.outcomes import failures_told
 from orchestrator.profile.models import BenchProfile
 from orchestrator.running import Decision, RunResult, run_experiment
 
@@ -118,6 +119,7 @@ def beside(
     attended = sys.stdin.isatty()
     bench.RE.attended = attended
     with ExitStack() as stack:
+        stack.enter_context(failures_told(bench, attended=attended))
         # bluesky's own messages, which the progress line replaces
         nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
         drawing = Drawing()

@@ -11,6 +11,8 @@ from orchestrator.schedule.hashes import differences, hashes_of
 from orchestrator.schedule.job import Job, State
 from orchestrator.schedule.jobs import JobStore
 from orchestrator.schedule.supervisor import running_job
+from orchestrator.schedule.telling import telling_of
+from orchestrator.telling import tell
 
 
 def carried_out(
@@ -76,11 +78,18 @@ def _ended(
     except asking:
         raise
     except BaseException as error:
-        store.finish(job.id, State.FAILED, str(error) or type(error).__name__)
+        _tell(store.finish(job.id, State.FAILED, str(error) or type(error).__name__), store)
         raise
     state, text = (State.DONE, "completed") if code == 0 else (State.FAILED, _meaning(code))
-    store.finish(job.id, state, text)
+    _tell(store.finish(job.id, state, text), store)
     return code
+
+
+def _tell(job: Job, store: JobStore) -> None:
+    """Tell people here, too: there may be no scheduler any more."""
+    told = telling_of(job, store.path.parent)
+    if told is not None:
+        tell(told)
 
 
 def _meaning(code: int) -> str:

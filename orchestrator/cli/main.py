@@ -18,7 +18,7 @@ from orchestrator.cli.output import Output
 VERBS = (
     "demo", "run", "rehearse", "schedule", "serve", "token", "new", "export", "status",
     "pause", "resume", "resume-now", "stop", "skip-step", "image-now", "note", "set", "runs",
-    "show", "report", "recover", "upload",
+    "show", "report", "recover", "upload", "alerts", "audit",
     "off", "interlocks", "shell", "bench", "doctor", "analyse", "reproduce", "schema",
 )  # fmt: skip
 """Verbs in the order of the help page; its module has `_` for `-`."""
@@ -65,6 +65,7 @@ def exit_code(error: BaseException) -> int:
     """Exit code for an error, by its class."""
     from devices.errors import DeviceError, LimitError, PreflightError
     from orchestrator.errors import (
+        AlertError,
         BusyError,
         ControlError,
         DataFileError,
@@ -85,6 +86,7 @@ def exit_code(error: BaseException) -> int:
         (ProfileError, EXIT_BAD_INPUT),
         (DataFileError, EXIT_BAD_INPUT),
         (ScheduleError, EXIT_BAD_INPUT),
+        (AlertError, EXIT_BAD_INPUT),
         (LimitError, EXIT_BAD_INPUT),
         (PlanError, EXIT_BAD_INPUT),
         (ControlError, EXIT_BAD_INPUT),

@@ -1,4 +1,4 @@
-"""Prints the JSON schema of experiment files or bench profiles."""
+"""Prints the JSON schema of experiment files, bench profiles or files of alerts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 
 from orchestrator.cli.output import Output
 
-HELP = "print the JSON schema of experiment files or bench profiles, for editors"
+HELP = "print the JSON schema of a kind of file, for editors"
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +14,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "schema",
         nargs="?",
-        choices=("experiment", "bench-profile"),
+        choices=("experiment", "bench-profile", "alerts"),
         default="experiment",
         help="which one (default experiment)",
     )

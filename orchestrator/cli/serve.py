@@ -66,11 +66,14 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Look after the queue; runs that are under way outlive this process."""
-    from orchestrator.errors import ScheduleError  # keep `--help` fast
+    from orchestrator.alerts.process import Courier  # keep `--help` fast
+    from orchestrator.errors import ScheduleError
     from orchestrator.http.places import HttpFiles
     from orchestrator.http.serving import Serving
     from orchestrator.schedule.asking import queue
     from orchestrator.schedule.supervisor import Supervisor, only_scheduler
+    from orchestrator.schedule.telling import telling_of
+    from orchestrator.telling import tell as tell_people
     from orchestrator.units import Notifier
 
     if not (math.isfinite(args.life_s) and args.life_s > 0):
@@ -78,6 +81,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
     def tell(job: Job) -> None:
         out.line(f"job {job.id[:8]}: {job.state} {job.message}".rstrip())
+        told = telling_of(job, args.data)
+        if told is not None:
+            tell_people(told)
 
     manager = Notifier()
 
@@ -87,7 +93,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
     with only_scheduler(args.data):
         store = queue(args.data)
-        supervisor = Supervisor(store, args.data, tell=tell)
+        supervisor, courier = Supervisor(store, args.data, tell=tell), Courier(args.data)
         service, server = (None, None) if args.no_http else _web(args, store, out, manager)
 
         def begun() -> None:
@@ -95,8 +101,12 @@ def run(args: argparse.Namespace, out: Output) -> int:
             if server is None:
                 manager.ready()
 
+        def look() -> bool:
+            courier.tick()
+            return _looked(supervisor, store, manager, once=args.once)
+
         serving = Serving(
-            lambda: _looked(supervisor, store, manager, once=args.once),
+            look,
             ends,
             server=server,
             lookout=None if service is None else service.lookout,

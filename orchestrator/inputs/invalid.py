@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from orchestrator.errors import ExperimentError, ProfileError
+from orchestrator.errors import AlertError, ExperimentError, ProfileError
 from orchestrator.inputs.problems import Problem, dotted, sorted_problems
 
 
@@ -38,6 +38,25 @@ class ExperimentFileError(ExperimentError):
 
 class ProfileFileError(ProfileError):
     """A bench profile cannot be used.
+
+    Its text is one line ``file:line:column: path: what (remedy)`` per problem.
+
+    Attributes:
+        problems: Every problem, in order of position; at least one.
+    """
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = sorted_problems(problems)
+        who, what, remedy = _sentence(self.problems)
+        super().__init__(who, what, remedy=remedy)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by the problems, so that the error crosses processes."""
+        return (type(self), (self.problems,))
+
+
+class AlertsFileError(AlertError):
+    """A file of alerts cannot be used.
 
     Its text is one line ``file:line:column: path: what (remedy)`` per problem.
 

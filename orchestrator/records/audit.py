@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,10 +38,13 @@ class AuditCheck:
         lines: Lines that are whole and in the chain.
         head: Hash of the last of them.
         problems: What is not as it was written, one sentence each, in order.
+        first_broken: Number of the first line of the file, from 1, that is not; None where every
+            line is.
     """
 
     lines: int = 0
     head: str = GENESIS
+    first_broken: int | None = None
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -136,6 +139,29 @@ def _sealed(raw: bytes) -> dict[str, Any] | None:
     return line if right else None
 
 
+def head_of(path: Path) -> tuple[int, str] | None:
+    """Number and hash of the last whole line; None where there is none."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        seq, head, _ = _end_of(fd)
+    finally:
+        os.close(fd)
+    return None if seq < 0 else (seq, head)
+
+
+def chain_of(path: Path) -> str | None:
+    """Hash of the first line, which tells one log from another; None where there is none."""
+    try:
+        with path.open("rb") as file:
+            line = _sealed(file.readline(MAX_LINE_BYTES + 1).rstrip(b"\n"))
+    except OSError:
+        return None
+    return None if line is None else str(line["hash"])
+
+
 def read_audit(path: Path) -> list[dict[str, Any]]:
     """Every whole line in order; empty where there is no file."""
     try:
@@ -145,12 +171,30 @@ def read_audit(path: Path) -> list[dict[str, Any]]:
     return [line for raw in lines if (line := _sealed(raw)) is not None]
 
 
-def verify(path: Path, *, head: str | None = None) -> AuditCheck:
+@dataclass(frozen=True)
+class Kept:
+    """A head that was kept elsewhere.
+
+    Attributes:
+        hash: The hash, or its beginning of at least `SHORTEST_HASH` characters.
+        where: Where it was kept, for messages.
+    """
+
+    hash: str
+    where: str = "kept elsewhere"
+
+
+SHORTEST_HASH = 16
+"""Characters of a hash that tell it from any other."""
+
+
+def verify(path: Path, *, head: str | None = None, kept: Sequence[Kept] = ()) -> AuditCheck:
     """Follow the chain from its first line.
 
     Args:
         path: The file; none is an empty chain.
         head: A hash that was noted elsewhere: the line with it must still be there.
+        kept: More of them.
     """
     check = AuditCheck()
     seen = {GENESIS}
@@ -163,12 +207,27 @@ def verify(path: Path, *, head: str | None = None) -> AuditCheck:
             continue
         line = _sealed(raw)
         if line is None:
-            check.problems.append(f"line {number} is not as it was written, or unfinished")
+            _broken(check, number, f"line {number} is not as it was written, or unfinished")
             continue
         if line["prev"] != check.head:
-            check.problems.append(f"line {number} does not follow the line before it")
+            _broken(check, number, f"line {number} does not follow the line before it")
         check.lines, check.head = check.lines + 1, str(line["hash"])
         seen.add(check.head)
-    if head is not None and head not in seen:
-        check.problems.append(f"no line has the hash {head[:16]}...: the end was cut off")
+    for one in [*([Kept(head)] if head is not None else []), *kept]:
+        if not any(_names(one.hash, known) for known in seen):
+            shown = one.hash[:SHORTEST_HASH]
+            check.problems.append(
+                f"no line has the hash {shown}... ({one.where}): its end was cut off, or it was "
+                "written anew"
+            )
     return check
+
+
+def _broken(check: AuditCheck, number: int, problem: str) -> None:
+    check.problems.append(problem)
+    check.first_broken = check.first_broken or number
+
+
+def _names(kept: str, known: str) -> bool:
+    """Whether what was kept is a hash, or enough of its beginning."""
+    return len(kept) >= SHORTEST_HASH and known.startswith(kept)

@@ -20,21 +20,12 @@ from orchestrator.errors import BusyError
 from orchestrator.locks import controlling
 from orchestrator.schedule.job import Job, State
 from orchestrator.schedule.jobs import JobStore
+from orchestrator.state import boot_id
 
 log = logging.getLogger(__name__)
 
 MOST_RESUMPTIONS = 20
 """A job that was cut off more often than this waits for a person, whatever its policy [A]."""
-
-BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
-
-
-def boot_id() -> str:
-    """Which boot of the machine this is; empty where the system does not say."""
-    try:
-        return BOOT_ID_FILE.read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
 
 
 @contextmanager

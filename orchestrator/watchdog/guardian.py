@@ -23,6 +23,7 @@ from typing import Any
 from devices.clock import monotonic, pause, wall_time
 from orchestrator.profile.models import BenchProfile
 from orchestrator.safe_off import OffReport, switch_off
+from orchestrator.telling import Severity, Tell, Telling, tell
 from orchestrator.watchdog.latch import Latch
 from orchestrator.watchdog.vigil import Vigil
 
@@ -69,6 +70,7 @@ class Guardian:
         off: Switches a bench off.
         now: Monotonic seconds.
         wait: Lets time pass, s.
+        tell: Tells people that it has acted.
     """
 
     def __init__(
@@ -80,10 +82,11 @@ class Guardian:
         off: Callable[[BenchProfile], OffReport] = switch_off,
         now: Callable[[], float] = monotonic,
         wait: Callable[[float], None] = pause,
+        tell: Tell = tell,
     ) -> None:
         self.profile = BenchProfile.model_validate(charge.profile)
         self._charge, self._ears, self._say = charge, ears, say
-        self._off, self._now, self._wait = off, now, wait
+        self._off, self._now, self._wait, self._tell = off, now, wait, tell
         self._owner = _Owner(charge.pid)
         self._leave = False
 
@@ -128,6 +131,7 @@ class Guardian:
         began_s = self._now()
         report = self._until_off(reason)
         self._say(ACTED)
+        self._tell(telling_of(self.profile, reason, report, data=Path(self._charge.log).parent))
         self.log(
             "acted",
             reason=reason,
@@ -139,7 +143,9 @@ class Guardian:
         end_s = self._now() + _LOOK_AFTER_S
         while self._now() < end_s and not (report.ok and self._engine_left()):
             select.select([], [], [], _AGAIN_S)
-            report = self._off(self.profile)  # it may have come back and switched on again
+            former, report = report, self._off(self.profile)  # it may have switched on again
+            if report.ok and not former.ok:
+                self._tell(_after_all(self.profile, report, data=Path(self._charge.log).parent))
 
     def _engine_left(self) -> bool:
         """Whether the engine is gone, or alive after all and has let go of this watchdog."""
@@ -171,6 +177,41 @@ class Guardian:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
+
+
+def telling_of(profile: BenchProfile, reason: str, report: OffReport, *, data: Path) -> Telling:
+    """What people are told when a watchdog has acted on a bench, and why."""
+    bench, unsafe = profile.bench, dict(report.unsafe)
+    off = f"off, verified ({', '.join(report.off)})"
+    not_off = "; ".join(f"{name}: {why}" for name, why in unsafe.items())
+    return Telling(
+        "unsafe" if unsafe else "watchdog",
+        Severity.UNSAFE if unsafe else Severity.FAILURE,
+        f"the watchdog {'could not switch off' if unsafe else 'has switched off'}: {reason}",
+        bench=bench,
+        cell=f"NOT KNOWN TO BE OFF: {not_off}" if unsafe else off,
+        remedy=(
+            f"disconnect the cell by hand; then `operando off {bench} --acknowledge`"
+            if unsafe
+            else "look at what has become of its run; `operando recover`"
+        ),
+        data=str(data.resolve()),
+        simulated=profile.any_simulated,
+    )
+
+
+def _after_all(profile: BenchProfile, report: OffReport, *, data: Path) -> Telling:
+    """What people are told when a bench that was UNSAFE reads back as off."""
+    return Telling(
+        "unsafe",
+        Severity.DECISION,
+        "reads back as off after all; it stays UNSAFE until somebody has looked",
+        bench=profile.bench,
+        cell=f"off, verified ({', '.join(report.off)})",
+        remedy=f"look at the cell, then `operando off {profile.bench} --acknowledge`",
+        data=str(data.resolve()),
+        simulated=profile.any_simulated,
+    )
 
 
 class _Owner:

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
+from orchestrator import state
 from orchestrator.cli import main
 from orchestrator.errors import BusyError
-from orchestrator.schedule import supervisor as supervisors
 from orchestrator.schedule.job import Request, State
 from orchestrator.schedule.jobs import JobStore
 from orchestrator.schedule.supervisor import Supervisor, only_scheduler
@@ -171,8 +171,9 @@ def test_there_is_one_scheduler(tmp_path):
 
 
 def test_boot_id_is_that_of_the_machine(monkeypatch, tmp_path):
-    monkeypatch.setattr(supervisors, "BOOT_ID_FILE", tmp_path / "none")
-    assert supervisors.boot_id() == ""
+    assert len(state.boot_id()) == 36
+    monkeypatch.setattr(state, "BOOT_ID_FILE", tmp_path / "none")
+    assert state.boot_id() == ""
 
 
 # --- through the command line -------------------------------------------------------------------

@@ -35,7 +35,7 @@ def test_telling_never_raises(tmp_path, monkeypatch, caplog):
     (tmp_path / "file").touch()
     monkeypatch.setenv("OPERANDO_STATE", str(tmp_path / "file"))
     tell(Telling("run", Severity.FAILURE, "the disk is full"))
-    assert "nobody will be told" in caplog.text
+    assert "cannot be written down" in caplog.text
 
 
 def test_a_process_that_is_killed_at_once_has_told():
