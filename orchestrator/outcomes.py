@@ -31,7 +31,10 @@ def failures_told(bench: Bench, *, attended: bool, tell: Tell = tell) -> Iterato
 
 
 def telling_of(bench: Bench, error: Exception) -> Telling:
-    """What is told of an error that ended a run on a bench."""
+    """What is told of an error that ended a run on a bench.
+
+    That a device is not known to be off has been told by then, as UNSAFE, by the safeguards.
+    """
     run, unsafe = bench.live.snapshot().run, dict(bench.RE.unsafe)
     job = str(bench.RE.md.get("job", ""))
     not_off = "; ".join(f"{name}: {why}" for name, why in unsafe.items())
@@ -41,8 +44,8 @@ def telling_of(bench: Bench, error: Exception) -> Telling:
             f"disconnect the cell by hand; then `operando off {bench.profile.bench} --acknowledge`"
         )
     return Telling(
-        "run" if not unsafe else "unsafe",
-        Severity.UNSAFE if unsafe else Severity.FAILURE,
+        "run",
+        Severity.FAILURE,
         f"a run failed: {str(error) or type(error).__name__}",
         bench=bench.profile.bench,
         run=run,
@@ -50,7 +53,7 @@ def telling_of(bench: Bench, error: Exception) -> Telling:
         remedy=remedy,
         data=str(bench.data.resolve()),
         simulated=bench.profile.any_simulated,
-        key=job_key(job, "failed", run) if job and not unsafe else "",
+        key=job_key(job, "failed", run) if job else "",
     )
 
 

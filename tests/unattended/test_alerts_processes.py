@@ -160,7 +160,8 @@ def test_a_run_of_the_queue_that_fails_is_told_once_though_nobody_serves(data, h
         assert post["subject"].startswith("[SIMULATED] sim-mri ")
         assert one["run"] == store.get(job).runs[0]
         assert post["audit"][0]["seq"] == 0
-        assert ("NOT KNOWN TO BE OFF" in post["text"]) is (one["severity"] == "unsafe")
+        assert "not known to be off: pstat" in post["text"]
+        assert "NOT KNOWN TO BE OFF" in post["text"]
     capsys.readouterr()
     assert main(["alerts", "list", "--data", str(data)]) == 0
     said = capsys.readouterr().out
