@@ -11,8 +11,7 @@ from orchestrator.schedule.hashes import differences, hashes_of
 from orchestrator.schedule.job import Job, State
 from orchestrator.schedule.jobs import JobStore
 from orchestrator.schedule.supervisor import running_job
-from orchestrator.schedule.telling import telling_of
-from orchestrator.telling import tell
+from orchestrator.schedule.telling import tell_of
 
 
 def carried_out(
@@ -87,9 +86,7 @@ def _ended(
 
 def _tell(job: Job, store: JobStore) -> None:
     """Tell people here, too: there may be no scheduler any more."""
-    told = telling_of(job, store.path.parent)
-    if told is not None:
-        tell(told)
+    tell_of(job, store.path.parent)
 
 
 def _meaning(code: int) -> str:

@@ -72,8 +72,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from orchestrator.http.serving import Serving
     from orchestrator.schedule.asking import queue
     from orchestrator.schedule.supervisor import Supervisor, only_scheduler
-    from orchestrator.schedule.telling import telling_of
-    from orchestrator.telling import tell as tell_people
+    from orchestrator.schedule.telling import tell_of
     from orchestrator.units import Notifier
 
     if not (math.isfinite(args.life_s) and args.life_s > 0):
@@ -81,9 +80,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
     def tell(job: Job) -> None:
         out.line(f"job {job.id[:8]}: {job.state} {job.message}".rstrip())
-        told = telling_of(job, args.data)
-        if told is not None:
-            tell_people(told)
+        tell_of(job, args.data)
 
     manager = Notifier()
 

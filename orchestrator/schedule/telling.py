@@ -8,7 +8,7 @@ from orchestrator.errors import ProfileError
 from orchestrator.outcomes import job_key
 from orchestrator.profile.loading import load_profile
 from orchestrator.schedule.job import Job, State
-from orchestrator.telling import Severity, Telling
+from orchestrator.telling import Severity, Tell, Telling, tell
 
 _SEVERITIES = {
     State.DONE: Severity.NOTICE,
@@ -49,6 +49,13 @@ def telling_of(job: Job, data: Path) -> Telling | None:
         simulated=_simulated(job.request.profile),
         key=job_key(job.id, str(job.state), run or f"{since_s:.3f}"),
     )
+
+
+def tell_of(job: Job, data: Path, tell: Tell = tell) -> None:
+    """Tell people of a job where somebody has to know."""
+    telling = telling_of(job, data)
+    if telling is not None:
+        tell(telling)
 
 
 ASKED_AFTER_START = frozenset({State.INTERRUPTED})
