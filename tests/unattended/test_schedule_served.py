@@ -12,6 +12,7 @@ import pytest
 from orchestrator import state
 from orchestrator.cli import main
 from orchestrator.errors import BusyError
+from orchestrator.schedule import supervisor as supervisors
 from orchestrator.schedule.job import Request, State
 from orchestrator.schedule.jobs import JobStore
 from orchestrator.schedule.supervisor import Supervisor, only_scheduler
