@@ -108,7 +108,7 @@ def ended(tmp_path_factory):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_without_a_terminal_a_signal_aborts_in_order(ended, number):
+def test_without_a_terminal_a_signal_aborts_in_order(ended, number, latency):
     """Row 27: unattended."""
     run = ended[number]
     assert run.process.returncode == 130, run.stderr
@@ -117,7 +117,7 @@ def test_without_a_terminal_a_signal_aborts_in_order(ended, number):
     assert (result["exit_status"], result["stop_reason"]) == ("abort", "aborted")
     assert result["throughput_mah"] > 0
     assert "Traceback" not in run.stderr
-    assert run.took_s < 10
+    latency(27, f"{number.name} to the end of the process", run.took_s, promised_s=10.0)
 
 
 # --- at a terminal ------------------------------------------------------------------------------
