@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import functools
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from devices.bridge.authentication import token_for
 from devices.cell_records import Records
 from devices.chamber import SafeAction, TemperatureChamber
 from devices.clock import Clock
@@ -44,6 +47,9 @@ DRIVERS: Mapping[str, Callable[..., Any]] = {
 }
 """What makes the driver of a link, by the driver's name in a profile."""
 
+_WITH_TOKEN = frozenset({"potentiostat_bridge", "console_bridge", "sem_bridge"})
+"""Drivers that prove a token to the agent they speak with."""
+
 
 @dataclass
 class Supplies:
@@ -74,8 +80,12 @@ class Supplies:
     def driver(self, device: str, part: str = "") -> Callable[..., Any]:
         """What makes the driver of a device's link: ours by name, else the distribution's own.
 
+        One that speaks with a bridge agent gets the token from the environment, never from the
+        profile.
+
         Raises:
             ProfileError: Nothing does.
+            DeviceError: The token's file cannot be used.
         """
         driver = self.profile.driver_of(device, part)
         factory = DRIVERS.get(driver.name) or driver.factory
@@ -83,6 +93,9 @@ class Supplies:
             raise ProfileError(
                 device, f"the driver {driver.name} cannot be made", remedy="use another driver"
             )
+        if driver.name in _WITH_TOKEN:
+            who = f"{device}.{part}" if part else device
+            return functools.partial(factory, token=token_for(who, os.environ))
         return factory
 
     @property

@@ -7,17 +7,15 @@ import asyncio
 import logging
 import os
 import signal
-import stat
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from devices.bridge.agent import Agent, Plugin
+from devices.bridge.authentication import TOKEN_VARIABLE, read_token
 from devices.bridge.watched_folder import WatchedFolderConsole
 from devices.errors import DeviceError
-
-TOKEN_VARIABLE = "OPERANDO_BRIDGE_TOKEN"  # noqa: S105 - the name of a variable, not a token
 
 
 def _watched_folder(options: Mapping[str, str]) -> Plugin:
@@ -74,28 +72,6 @@ def read_options(given: list[str]) -> dict[str, str]:
     return options
 
 
-def read_token(path: Path | None, environment: Mapping[str, str]) -> str | None:
-    """The shared token from a file that only its owner reads, or from the environment.
-
-    Raises:
-        DeviceError: The file is missing or readable by others.
-    """
-    if path is None:
-        return environment.get(TOKEN_VARIABLE) or None
-    try:
-        mode = path.stat().st_mode
-        text = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise DeviceError(
-            "bridge agent", f"token file {path}: {error.strerror}", remedy="check --token-file"
-        ) from error
-    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise DeviceError(
-            "bridge agent", f"token file {path}: others may use it", remedy="chmod 600 the file"
-        )
-    return text
-
-
 def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m devices.bridge", description=__doc__)
     parser.add_argument("--plugin", required=True, help="for example watched_folder")
@@ -103,6 +79,9 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=5026, help="0 takes a free one")
     parser.add_argument("--token-file", type=Path, help=f"else ${TOKEN_VARIABLE}")
+    parser.add_argument(
+        "--behind-tunnel", action="store_true", help="something else encrypts what goes to --host"
+    )
     parser.add_argument("--lost-client-s", type=float, default=120.0)
     parser.add_argument("--silent-client-s", type=float, default=None)
     return parser.parse_args(arguments)
@@ -136,6 +115,7 @@ def main(arguments: list[str]) -> int:
             token=read_token(given.token_file, os.environ),
             lost_client_s=given.lost_client_s,
             silent_client_s=given.silent_client_s,
+            tunnel=given.behind_tunnel,
         )
         asyncio.run(_run(agent, given.host))
     except KeyboardInterrupt:

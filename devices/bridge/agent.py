@@ -51,7 +51,7 @@ class Agent:
 
     Args:
         plugin: The instrument.
-        host: Address to listen on; any but loopback needs a token.
+        host: Address to listen on; any but loopback needs a token and a tunnel.
         port: Port to listen on; 0 takes a free one.
         token: Token shared with the clients; None: none is required.
         lost_client_s: The plug-in is made safe when it is active and no authenticated client has
@@ -59,9 +59,11 @@ class Agent:
         silent_client_s: The same when clients are connected but none has said anything for this
             long, s; for plug-ins that energise something. None: a client may be silent.
         login_s: Who has not proved the token by then is disconnected, s.
+        tunnel: Something else encrypts what goes to that address.
 
     Raises:
-        DeviceError: Not on loopback and no token, a short token, or a time that is not finite.
+        DeviceError: Not on loopback without token or tunnel, a short token, or a time that is
+            not finite.
     """
 
     def __init__(
@@ -74,8 +76,9 @@ class Agent:
         lost_client_s: float = 120.0,
         silent_client_s: float | None = None,
         login_s: float = 10.0,
+        tunnel: bool = False,
     ) -> None:
-        _check_access(host, token)
+        _check_access(host, token, tunnel=tunnel)
         _check_time("lost_client_s", lost_client_s)
         if silent_client_s is not None:
             _check_time("silent_client_s", silent_client_s)
@@ -202,7 +205,7 @@ def _check_time(name: str, time_s: float) -> None:
         )
 
 
-def _check_access(host: str, token: str | None) -> None:
+def _check_access(host: str, token: str | None, *, tunnel: bool) -> None:
     if token is not None and len(token) < MIN_TOKEN_CHARACTERS:
         raise DeviceError(
             "bridge agent",
@@ -214,6 +217,13 @@ def _check_access(host: str, token: str | None) -> None:
             "bridge agent",
             f"listening on {host}: got no token, expected one off loopback",
             remedy="give --token-file, or listen on 127.0.0.1",
+        )
+    if not tunnel and not _loopback(host):
+        raise DeviceError(
+            "bridge agent",
+            f"listening on {host}: what follows the proof of the token would pass in clear",
+            remedy="listen on 127.0.0.1 and let clients come through SSH, or say --behind-tunnel "
+            "where something else encrypts (VPN, TLS)",
         )
 
 

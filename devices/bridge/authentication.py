@@ -10,11 +10,61 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import secrets
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from devices.errors import DeviceError
+
+TOKEN_VARIABLE = "OPERANDO_BRIDGE_TOKEN"  # noqa: S105 - the name of a variable, not a token
 
 _LABEL = "operando-bridge-1"
 _NONCE_BYTES = 32
 MIN_TOKEN_CHARACTERS = 16
+
+
+def read_token(path: Path | None, environment: Mapping[str, str]) -> str | None:
+    """The shared token from a file that only its owner reads, or from the environment.
+
+    Raises:
+        DeviceError: The file is missing or readable by others.
+    """
+    if path is None:
+        return environment.get(TOKEN_VARIABLE) or None
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise DeviceError(
+            "bridge token", f"file {path}: {error.strerror}", remedy="check the path"
+        ) from error
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise DeviceError(
+            "bridge token", f"file {path}: others may use it", remedy="chmod 600 the file"
+        )
+    return text
+
+
+def token_for(who: str, environment: Mapping[str, str]) -> str | None:
+    """The token that a client shares with the agent of one device.
+
+    Of ``mri.console`` it is in ``OPERANDO_BRIDGE_TOKEN_MRI_CONSOLE`` or in the file that
+    ``OPERANDO_BRIDGE_TOKEN_MRI_CONSOLE_FILE`` names; where neither is there, in
+    ``OPERANDO_BRIDGE_TOKEN`` or the file of ``OPERANDO_BRIDGE_TOKEN_FILE``.
+
+    Raises:
+        DeviceError: The file is missing or readable by others.
+    """
+    own = "".join(c if c.isascii() and c.isalnum() else "_" for c in who.upper())
+    for name in (f"{TOKEN_VARIABLE}_{own}", TOKEN_VARIABLE):
+        file = environment.get(f"{name}_FILE")
+        if file:
+            return read_token(Path(file), {})
+        if environment.get(name):
+            return environment[name]
+    return None
 
 
 def new_nonce() -> str:

@@ -31,6 +31,9 @@ from devices.link_numbers import GarbledReplyError, parse_float, parse_int
 
 T = TypeVar("T")
 
+MAX_OBJECT_CHARACTERS = 1_000_000
+"""Longest JSON object that is parsed; a state or a header has a few hundred characters."""
+
 _MAX_QUEUE = 21
 _REFUSED_SETTINGS = {-222, -224, -104}
 _BUSY = {-213, -221}
@@ -58,8 +61,11 @@ def parse_object(reply: str) -> dict[str, Any]:
     """A JSON object.
 
     Raises:
-        GarbledReplyError: It is not one.
+        GarbledReplyError: It is not one, or too long for one.
     """
+    if len(reply) > MAX_OBJECT_CHARACTERS:
+        what = f"got {len(reply)} characters, expected at most {MAX_OBJECT_CHARACTERS} of JSON"
+        raise GarbledReplyError(what)
     try:
         result = json.loads(reply, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:

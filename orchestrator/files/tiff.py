@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tifffile
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import ParseError, fromstring
 
 from orchestrator.errors import DataFileError
 from orchestrator.files.limits import checked_shape
@@ -70,6 +72,7 @@ def _read(path: Path, file: tifffile.TiffFile) -> Found:
     first = file.pages.first
     pages = [page for page in file.pages if page.shape == first.shape]
     checked_shape(path, "images", (len(pages), *first.shape))
+    _check_xml(path, first.description)
     series = file.series[0] if file.series else None
     notes: list[str] = []
     # ImageJ writes large stacks as one page: the series knows their shape, the pages do not
@@ -88,6 +91,27 @@ def _read(path: Path, file: tifffile.TiffFile) -> Found:
         frames = frames[:, :lines]
     simulated = "SIMULATED" in f"{first.description}{file.imagej_metadata or ''}"
     return frames, _pixel(file, fei), tuple(notes), simulated
+
+
+def _check_xml(path: Path, description: str) -> None:
+    """Refuse XML that grows or reads other files; the TIFF library trusts what it finds.
+
+    Raises:
+        DataFileError: It has entities or a document type.
+    """
+    text = description.lstrip("\ufeff \t\r\n\0")
+    if not text.startswith("<"):
+        return
+    try:
+        fromstring(text.rstrip("\0"), forbid_dtd=True)
+    except DefusedXmlException as error:
+        raise DataFileError(
+            str(path),
+            f"its description is XML with entities or a document type: {type(error).__name__}",
+            remedy="save it again, without its description if need be",
+        ) from error
+    except ParseError:
+        return  # no XML after all; whoever expects some says so
 
 
 def _grey(path: Path, image: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -22,6 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 from orchestrator.records.directory import DataDirectory
 from orchestrator.records.locks import FileLock, Users
@@ -113,7 +114,34 @@ def build_app(directory: DataDirectory, api_key: str) -> Any:
         readable_storage=[str(frames)],
         specs=[dict(CATALOG_SPEC)],
     )
-    return build_tiled(tree, authentication=Authentication(single_user_api_key=api_key))
+    only_inside_readable_storage()
+    return build_tiled(
+        tree,
+        authentication=Authentication(single_user_api_key=api_key),
+        server_settings={"expose_raw_assets": False},  # those are not held to readable storage
+    )
+
+
+def only_inside_readable_storage() -> None:
+    """Let Tiled serve what lies in its readable storage, and not what only begins so.
+
+    Tiled 0.2.20 compares a file's address with its folders as text: one with ``..`` in it, or a
+    symbolic link, leads out. Here the address is resolved first. Idempotent.
+    """
+    from tiled.catalog.adapter import CatalogNodeAdapter
+    from tiled.utils import path_from_uri
+
+    own: Any = CatalogNodeAdapter._ensure_uri_within_readable_storage  # noqa: SLF001 - no other way
+    if getattr(own, "resolves", False):
+        return
+
+    def resolved(self: Any, data_uri: str) -> None:
+        if urlsplit(data_uri).scheme == "file":
+            data_uri = f"file://localhost{path_from_uri(data_uri).resolve()}"
+        own(self, data_uri)
+
+    vars(resolved)["resolves"] = True
+    CatalogNodeAdapter._ensure_uri_within_readable_storage = resolved  # noqa: SLF001
 
 
 def discard_unusable(directory: DataDirectory) -> bool:

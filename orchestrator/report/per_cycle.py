@@ -17,6 +17,8 @@ HEADS = ("cycle", "began", "A>B", "B>A", "efficiency", "polarisation", "resistan
 """Heads of the table on a terminal; the second line has the units."""
 
 _NONE = "-"
+_COMPUTED = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that spreadsheets take for a formula."""
 
 
 def cycles_of(run: Run) -> PerCycle | None:
@@ -43,11 +45,15 @@ def csv_text(table: PerCycle) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(
-        ["" if cell is None else cell for cell in row]
-        for row in zip(*columns.values(), strict=True)
-    )
+    writer.writerows([_cell(cell) for cell in row] for row in zip(*columns.values(), strict=True))
     return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    """A cell of a CSV file: text that a spreadsheet would compute stays text."""
+    if isinstance(value, str) and value.startswith(_COMPUTED):
+        return f"'{value}"
+    return "" if value is None else value
 
 
 def text_rows(table: PerCycle, most: int) -> list[list[str]]:

@@ -10,6 +10,7 @@ import sys
 import warnings
 from importlib.util import find_spec
 
+import h5py
 import httpx
 import numpy as np
 import pytest
@@ -328,3 +329,43 @@ def test_a_package_that_is_not_here_leaves_no_trace(served):
     import_tiled_server()
     missing = [name for name in ("sparse", "hdf5plugin") if find_spec(name) is None]
     assert not set(missing) & set(sys.modules)
+
+
+def test_a_file_outside_the_data_directory_is_never_served(served, tmp_path):
+    """Not even to somebody with the key, who says that an array is kept in any file."""
+    from tiled.client.utils import ClientError
+    from tiled.structures.array import ArrayStructure
+    from tiled.structures.core import StructureFamily
+    from tiled.structures.data_source import Asset, DataSource, Management
+
+    directory, client = served
+    image = np.arange(6.0).reshape(2, 3)
+
+    def added(path, key):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(path, "w") as file:
+            file["entry/data/data"] = image
+        source = DataSource(
+            management=Management.external,
+            mimetype="application/x-hdf5",
+            structure_family=StructureFamily.array,
+            structure=ArrayStructure.from_array(image),
+            parameters={"dataset": "entry/data/data"},
+            assets=[Asset(f"file://localhost{path}", False, "data_uris", 0)],
+        )
+        return client.new(StructureFamily.array, [source], key=key)
+
+    inside = added(directory.root / "frames" / "run" / "mri.h5", "inside")
+    np.testing.assert_array_equal(inside.read(), image)
+    (directory.root / "frames" / "link").symlink_to(tmp_path)
+    asset = inside.data_sources()[0].assets[0].id
+    raw = client.context.http_client.get("/api/v1/asset/bytes/inside", params={"id": asset})
+    assert raw.status_code == 403
+    for k, outside in enumerate((
+        tmp_path / "secret.h5",
+        directory.root / "frames" / ".." / ".." / "secret.h5",
+        directory.root / "journals" / "secret.h5",
+        directory.root / "frames" / "link" / "secret.h5",
+    )):  # fmt: skip
+        with pytest.raises((ClientError, RuntimeError), match=r"outside|40\d|500"):
+            added(outside, f"outside-{k}").read()

@@ -345,6 +345,8 @@ def test_an_agent_that_ends_leaves_nothing_on():
     [
         ({"host": "0.0.0.0"}, "listening on 0.0.0.0: got no token, expected one off loopback"),
         ({"host": "lab-pc"}, "got no token"),
+        ({"host": "0.0.0.0", "tunnel": True}, "got no token"),
+        ({"host": "0.0.0.0", "token": TOKEN}, "would pass in clear"),
         ({"token": "short"}, "token: got 5 characters, expected at least 16"),
         ({"lost_client_s": float("inf")}, "lost_client_s: got inf, expected a finite time"),
         ({"lost_client_s": float("nan")}, "lost_client_s: got nan"),
