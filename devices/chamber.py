@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -28,6 +29,8 @@ it to a temperature of which that is known to be safe."""
 
 _RETRY_S = 1.0
 _RETRIES = 3
+_SAME_SETPOINT_CELSIUS = 0.05
+"""Setpoints read back with one decimal."""
 
 
 class ChamberState(StrEnum):
@@ -110,6 +113,7 @@ class TemperatureChamber(Described, Device):
         self._timer: Handle | None = None
         self._began_s = 0.0
         self._misses = 0
+        self._joins: tuple[float, Approach] | None = None
         self._listeners = Listeners()
         backend.limit(*limits)
         self._show_configuration()
@@ -170,11 +174,13 @@ class TemperatureChamber(Described, Device):
                 remedy="lower ramp_celsius_per_min, or allow more in the bench profile",
             )
         self._abandon(f"was sent to {celsius:g} C before")
-        self._backend.force(celsius, going)
-        self._going = going
+        joins, self._joins = self._joins == (celsius, going), None
+        if not joins:
+            self._backend.force(celsius, going)
+            self._began_s = self.clock.time()
+        self._going, self._misses = going, 0
         self.setpoint_celsius.update(celsius)
         self.state.update(ChamberState.MOVING.value)
-        self._began_s, self._misses = self.clock.time(), 0
         moving = self._moving = Status(obj=self, timeout=None)
         self._poll_after(self._poll_period_s)
         return moving
@@ -203,6 +209,51 @@ class TemperatureChamber(Described, Device):
         """Show every reading of the cell's temperature to `listener`; returns how to end that."""
         return self._listeners.add(listener)
 
+    # --- after a crash ---
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Where it was sent, how, and when, JSON-able; asks the instrument nothing."""
+        setpoint = float(self.setpoint_celsius.get())
+        return {
+            "serial": self._backend.identity().serial,
+            "setpoint_celsius": None if math.isnan(setpoint) else setpoint,
+            "moving": self._moving is not None and not self._moving.done,
+            "approach": asdict(self._going),
+            "began_s": self._began_s,
+        }
+
+    def adopt(self, state: Mapping[str, Any]) -> str:
+        """Read what became of a temperature that a host has left; nothing is sent.
+
+        A `set` to the same temperature in the same way then joins the ramp that goes on there,
+        with the deadline that it had.
+
+        Args:
+            state: The last `checkpoint`.
+
+        Returns:
+            What was found, in words.
+
+        Raises:
+            LinkError: The instrument did not answer.
+            InstrumentFault: It reports an error.
+        """
+        self._joins = None
+        reading, setpoint = self._backend.read(), state["setpoint_celsius"]
+        self._take(reading)
+        serial = self._backend.identity().serial
+        if serial != state["serial"]:
+            return f"{self.name}: serial {serial}, expected {state['serial']}"
+        if setpoint is None or not reading.on:
+            return f"{self.name}: does not drive the temperature"
+        if abs(reading.setpoint_celsius - setpoint) > _SAME_SETPOINT_CELSIUS:
+            sent = f"{reading.setpoint_celsius:g} C, expected {setpoint:g} C"
+            return f"{self.name}: goes to {sent}"
+        if state["moving"]:
+            self._joins = setpoint, Approach(**state["approach"])
+            self._began_s = state["began_s"]
+        return f"{self.name}: {self.state.get()}, {reading.temperature_celsius:.1f} C"
+
     # --- Triggerable, Stoppable ---
 
     def trigger(self) -> Status:
@@ -230,6 +281,7 @@ class TemperatureChamber(Described, Device):
     def make_safe(self, action: str) -> None:
         """Do what a safe state says of it: one of `SafeAction`; idempotent."""
         self._abandon("was stopped before")
+        self._joins = None
         if action == "off":
             self._backend.release()
             self.state.update(ChamberState.OFF.value)

@@ -299,7 +299,7 @@ def test_a_frame_with_other_settings_is_not_taken_for_ours(lab):
     assert lab.adopt().found == "finished"
     done = lab.device.trigger()
     lab.clock.to(lab.clock.now_s + 1.0)
-    assert "another settings" in str(done.exception())
+    assert "another settings" in str(done.exception(timeout=1))
     assert lab.frames.images == []
 
 
