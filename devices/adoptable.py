@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,13 +10,19 @@ from ophyd.status import Status
 
 from devices.adoption import Adoption, Journaled
 from devices.cell_adopting import AdoptingRunner
+from devices.errors import LinkError
 from devices.impedance import ImpedanceSpectra
 from devices.signals import ReadbackSignal
+
+log = logging.getLogger(__name__)
+
+_TRIES = 3
 
 
 class Adoptable:
     """Mixin of a potentiostat: a checkpoint of its work, and going on from one."""
 
+    name: str
     eis: ImpedanceSpectra
     end_reason: ReadbackSignal
     _runner: AdoptingRunner
@@ -53,7 +60,8 @@ class Adoptable:
         that begin to watch before that are shown them too. Charge goes on counting. Nothing is
         started; what does not fit is switched off, verified. `stage` keeps what was adopted.
 
-        If it raises, it may be called again; so may it be by the next process.
+        What a link spoils is read again, three times in all. If it raises, it may be called again;
+        so may it be by the next process.
 
         Args:
             state: The last `checkpoint`.
@@ -64,10 +72,17 @@ class Adoptable:
             OutputFault: What was found does not fit, and cannot be switched off.
         """
         held = journaled or Journaled()
-        self.eis.restore(state["eis"], held.spectra)
-        self.end_reason.update("")
-        self._done = Status(obj=self, timeout=None)
-        adoption = self._runner.adopt(state, held)
+        for tries_left in range(_TRIES - 1, -1, -1):
+            self.eis.restore(state["eis"], held.spectra)
+            self.end_reason.update("")
+            self._done = Status(obj=self, timeout=None)
+            try:
+                adoption = self._runner.adopt(state, held)
+                break
+            except LinkError as error:
+                if not tries_left:
+                    raise
+                log.warning("%s: read again: %s", self.name, error)
         self._adopted = True
         self._end_adoption(adoption)
         return adoption

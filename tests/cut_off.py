@@ -80,7 +80,8 @@ class CutOff:
         self.instrument = instrument(self.world)
         self.heard: list[str] = []
         self.lives, self.lost, self.silent = 10**9, False, False
-        self._backend = backend
+        self.garbled = -1
+        self.make_backend = backend
         self._library = SimulatedVisaLibrary({"cell": self})
         self.journal: dict[str, list[Any]] = {}
         self.state: dict[str, Any] | None = None
@@ -98,12 +99,12 @@ class CutOff:
         reply = self.instrument.answer(message)
         if self.lives < 0:
             raise Killed
-        return reply
+        return b"\x07?" if len(self.heard) - 1 == self.garbled and reply is not None else reply
 
     def host(self) -> Potentiostat:
         """A host begins: a link, a driver, a device."""
         self.link = open_link("sim://cell", who="pstat", visa_library=self._library)
-        self.backend = self._backend(self.link)
+        self.backend = self.make_backend(self.link)
         self.pstat = Potentiostat(
             name="pstat", clock=self.clock, backend=self.backend, limits=LIMITS, poll_period_s=30.0
         )
@@ -159,7 +160,7 @@ class CutOff:
     def off(self) -> None:
         """What a watchdog does: a link and a driver of its own, and off."""
         link = open_link("sim://cell", who="watchdog", visa_library=self._library)
-        self._backend(link).stop()
+        self.make_backend(link).stop()
         link.close()
 
     @property

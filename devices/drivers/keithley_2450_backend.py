@@ -204,7 +204,8 @@ class Keithley2450Backend:
             return Attached(Fit.FOREIGN if text else Fit.GONE, text)
         compiled = compile_program(programs[0], who=self._link.who, remote_sense=self._remote_sense)
         settings = self._link.ask_for(settings_query(compiled), parse_settings)
-        ours = len(programs) == 1 and settings.fit(compiled, mark["token"]) and self._has_exits()
+        ours = len(programs) == 1 and settings.fit(compiled, mark["token"])
+        ours = ours and self._has_exits(repeat=True)
         self._loaded = ours
         attached = judged(self._look(), settings, mark, ours=ours)
         if attached.fit is Fit.OURS and mark["row"] is not None:
@@ -271,14 +272,17 @@ class Keithley2450Backend:
         self._link.write(":OUTP:SMOD HIMP;:FORM:DATA REAL;:FORM:BORD SWAP")
         self._require_off_states()
 
-    def _has_exits(self) -> bool:
+    def _has_exits(self, *, repeat: bool = False) -> bool:
         """Whether the trigger model in the instrument is one of ours.
 
         A foreign one has other blocks at the places of the exit counters: then the query is an
         error and is not answered.
+
+        Args:
+            repeat: Ask again before that is believed: a link that fails is no foreign program.
         """
         try:
-            self._link.ask_for(WITH_EXITS, parse_status, repeat=False)
+            self._link.ask_for(WITH_EXITS, parse_status, repeat=repeat)
         except LinkError:
             self._link.write("*CLS")
             return False

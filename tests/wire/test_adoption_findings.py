@@ -8,6 +8,7 @@ from aurora_unicycler import ConstantCurrent, ConstantVoltage, OpenCircuitVoltag
 from devices.drivers.keithley_2450_backend import Keithley2450Backend
 from devices.drivers.potentiostat_bridge import BridgePotentiostat
 from devices.errors import LinkError
+from devices.second_path import WithSecondPath
 from devices.technique import Amendment, Technique
 from sim.instruments.bridge_potentiostat import SimulatedPotentiostat
 from sim.instruments.keithley_2450 import Keithley2450
@@ -330,3 +331,37 @@ def test_an_instrument_that_does_not_answer_is_asked_again_and_nothing_has_chang
     assert lab.adopt().found == "running"
     lab.clock.to(1000.0)
     assert lab.charge_mah == pytest.approx(-1000.0 / 3600.0)
+
+
+@pytest.mark.parametrize("nth", range(8))
+def test_one_garbled_reply_is_no_other_program(make, nth):
+    """Rows 5, 6: what cannot be read once is asked again, and the program is followed."""
+    lab = make()
+    after_page(lab)
+    cut(lab, 100.0)
+    lab.host()
+    lab.garbled = len(lab.heard) + nth
+    assert lab.pstat.adopt(lab.state, lab.journaled()).found == "running"
+    lab.clock.to(1000.0)
+    assert lab.charge_mah == pytest.approx(-1000.0 / 3600.0)
+
+
+def test_a_program_is_not_followed_behind_an_open_relay():
+    class OpenRelay:
+        def connected(self):
+            return False
+
+        def connect(self):
+            raise AssertionError("nobody closes it blindly")
+
+        def disconnect(self):
+            pass
+
+    lab = smu()
+    after_page(lab)
+    cut(lab, 100.0)
+    lab.make_backend = lambda link: WithSecondPath("pstat", Keithley2450Backend(link), OpenRelay())
+    adoption = lab.adopt()
+    assert adoption.found == "lost"
+    assert "relay" in adoption.text
+    assert not lab.pstat._backend.first.output_on()
