@@ -29,7 +29,7 @@ WITH_EXITS = (
 
 MARKS = ":TRIG:TIM3:COUN?;:TRIG:TIM4:COUN?"
 """Two timers that no program uses: what their counts are set to is known again, by any host, until
-the instrument is switched off (count 0 to 1,048,575; 2461 manual, page 6-237)."""
+the instrument is switched off (count 0 to 1,048,575; 2461 manual, page 6-236)."""
 
 _TOKEN_TOP = 1_048_575
 
