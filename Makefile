@@ -40,7 +40,7 @@ programs:
 	@[ -z "$(ABSENT)" ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || { $(INSTALL) $(ABSENT); } >/dev/null
 
 test: $(VENV)/.dev programs
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --cov --cov-report=term --durations=15 --ignore=tests/benchmarks tests
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --cov --cov-report=term --durations=15 --ignore=tests/benchmarks tests
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

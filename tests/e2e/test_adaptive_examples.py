@@ -42,6 +42,7 @@ def test_frames_follow_the_voltage_where_a_fixed_rate_misses_the_event(tmp_path,
     assert (tmp_path / "a.png").stat().st_size > 10_000
 
 
+@pytest.mark.long
 def test_the_same_without_python(tmp_path):
     experiment = load_experiment(EXAMPLES / "adaptive_imaging.yaml")
     sample = experiment.sample.simulate_as.model_dump(exclude_none=True)

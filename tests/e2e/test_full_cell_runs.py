@@ -122,6 +122,7 @@ def cycling(cycles, mpa=1):
     return changed.replace("stack_pressure_mpa: 1}", f"stack_pressure_mpa: {mpa}}}")
 
 
+@pytest.mark.long
 def test_the_cycling_example_fades_as_the_sample_does(tmp_path):
     done = Cycled(tmp_path, cycling(30))
     assert (done.result.exit_status, done.result.stop_reason) == ("success", "completed")

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.warm import Child
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "testing_your_plans"
 PLUGIN = "orchestrator.testing.plugin"
@@ -31,15 +33,17 @@ def run_pytest(
 ) -> subprocess.CompletedProcess[str]:
     given = ["-p", PLUGIN] if plugin and not installed() else []
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *given, *arguments],
-        cwd=folder,
-        env={**environment, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    # the warm process has imported a plugin that pytest would like to rewrite
+    quiet = ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *quiet, *given]
+    command += arguments
+    child = Child(command, cwd=folder, env={**environment, "PYTHONPATH": str(ROOT)})
+    try:
+        stdout, stderr = child.communicate(timeout=240)
+    finally:
+        child.kill()
+        child.close()
+    return subprocess.CompletedProcess(command, child.wait(10), stdout, stderr)
 
 
 def project(folder: Path, text: str) -> Path:

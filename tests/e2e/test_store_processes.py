@@ -29,7 +29,10 @@ from tests import sample_run
 
 DEADLINE_S = 60.0
 # what libraries say of each other is not ours to repair
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+    pytest.mark.long,  # seconds of imports of Tiled for each process
+]
 
 
 def until(condition, what: str) -> None:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 from aurora_unicycler import ConstantCurrent, OpenCircuitVoltage
 from bluesky.utils import RunEngineInterrupted
 from hypothesis import HealthCheck, given, settings
@@ -76,6 +77,7 @@ frames = st.one_of(
     short_s=st.one_of(st.none(), st.floats(50.0, 500.0)),
     drift_ppm=st.sampled_from([0.0, 100.0]),
 )
+@pytest.mark.long
 def test_each_exposures_charge_is_what_flowed(
     steps, when, record_s, pauses, on_pause, short_s, drift_ppm
 ):

@@ -123,6 +123,7 @@ def test_conductivity_is_activated_by_0p42_ev(tmp_path, documents):
     assert EV_PER_K * slope == pytest.approx(0.42, rel=0.03)
 
 
+@pytest.mark.long
 def test_contact_is_kept_at_1p5_mpa_and_lost_at_1(tmp_path, documents):
     kept = run(tmp_path, "pressure_1p5_mpa", documents, cycled())
     assert documents.of("stop")[0]["reason"] == "completed"
@@ -155,6 +156,7 @@ def test_a_reading_is_taken_before_the_cell_is_energised_and_after_it_is_off(tmp
     ]
 
 
+@pytest.mark.long
 def test_reading_the_surroundings_more_often_changes_nothing_else(tmp_path, documents):
     profile = load_profile("sim-chamber")
     oven = profile.devices["oven"].model_copy(update={"poll_period_s": 7.0})

@@ -30,6 +30,7 @@ def points(name):
     return [one.experiment for one in load_campaign(example_path(name), environ={}).points]
 
 
+@pytest.mark.long
 def test_two_days_of_reversals_do_not_short_the_cell(tmp_path):
     (experiment,) = points("cycle")
     stop, echem = run(experiment, tmp_path)

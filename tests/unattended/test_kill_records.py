@@ -125,6 +125,7 @@ def kill_many(data, times: int) -> tuple[int, int]:
     return documents, frames
 
 
+@pytest.mark.long
 def test_a_hundred_kills_lose_nothing_acknowledged(tmp_path):
     """Row 28: a hundred times, at drawn moments."""
     documents, frames = kill_many(tmp_path, 100)

@@ -132,6 +132,7 @@ def test_damage_goes_to_the_quarantine_and_stays_there(killed):
     assert "1 documents missing" in load_run(path).stop["reason"]
 
 
+@pytest.mark.long
 def test_the_journal_cut_at_every_byte_of_its_end_is_closed(tmp_path):
     """Row 40: recovery, cut at every byte."""
     uid = sample_run.record_run(tmp_path / "whole", pages=2, frames=0)

@@ -119,6 +119,7 @@ def same(one: Done, other: Done) -> None:
     assert one.truth == other.truth
 
 
+@pytest.mark.long
 def test_over_tcp_the_documents_are_the_same(in_process, tmp_path):
     over_tcp = Done(tmp_path, "tcp")
     assert all(address.startswith("TCPIP0::127.0.0.1::") for address in over_tcp.addresses)
@@ -128,6 +129,7 @@ def test_over_tcp_the_documents_are_the_same(in_process, tmp_path):
 
 
 @pytest.mark.parametrize("transport", ["process", "tcp"])
+@pytest.mark.long
 def test_whoever_asks_more_changes_nothing(in_process, tmp_path, transport):
     asked = Done(tmp_path, transport, seed=7)
     assert asked.asked > 100

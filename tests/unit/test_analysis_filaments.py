@@ -60,6 +60,7 @@ def matched() -> np.ndarray:
     return np.array(rows)
 
 
+@pytest.mark.long
 def test_diameters_are_known_to_half_a_pixel() -> None:
     off = matched()[:, 0]
     print(f"{len(off)} filaments: bias {off.mean():.3f} um, SD {off.std():.3f} um")

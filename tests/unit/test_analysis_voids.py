@@ -92,6 +92,7 @@ RAW_LIMITS = {
 
 
 @pytest.mark.parametrize("state", STATES)
+@pytest.mark.long
 def test_raw_boxes_are_narrower_by_a_known_amount(state: str) -> None:
     number, width, _, _, loss = deviations(state, EdgeBias.none()).mean(axis=0)
     for value, (low, high) in zip((number, width, loss), RAW_LIMITS[state], strict=True):
@@ -99,6 +100,7 @@ def test_raw_boxes_are_narrower_by_a_known_amount(state: str) -> None:
 
 
 @pytest.mark.parametrize("state", STATES)
+@pytest.mark.long
 def test_corrected_numbers_agree_with_the_truth(state: str) -> None:
     number, width, height, area, loss = deviations(state).mean(axis=0)
     assert abs(number) <= 0.015
@@ -238,6 +240,7 @@ def registered() -> np.ndarray:
     return np.array(found)
 
 
+@pytest.mark.long
 def test_drift_is_found_to_a_third_of_a_pixel() -> None:
     along_um, across_um = np.sqrt((registered()[:, :2] ** 2).mean(axis=0))
     assert along_um <= 0.03

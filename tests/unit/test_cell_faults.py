@@ -184,6 +184,7 @@ FAULTS = st.lists(
     faults=FAULTS,
     looks=st.lists(st.floats(0.0, 3000.0), max_size=6),
 )
+@pytest.mark.long
 def test_looking_changes_nothing(name, drives, faults, looks):
     """Whoever looks at whatever time, the cell goes the same way to the last bit."""
     asked, alone = (FaultySample(SAMPLES[name](), faults) for _ in range(2))

@@ -14,6 +14,8 @@ from sim.samples.full_cell import FullCell
 from sim.samples.full_cell_parameters import FullCellParameters
 from tests.galvanostat import cycle
 
+pytestmark = pytest.mark.long
+
 P = FullCellParameters()
 CAPACITY = 2.75
 DIGITS = 1e-12

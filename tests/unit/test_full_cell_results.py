@@ -15,6 +15,8 @@ from sim.samples.full_cell import FullCell
 from sim.samples.full_cell_parameters import FullCellParameters
 from tests.galvanostat import cycle
 
+pytestmark = pytest.mark.long
+
 P = FullCellParameters()
 WINDOW_V = (P.lower_v, P.upper_v)
 ONE_C = 2.0

@@ -45,6 +45,7 @@ def same(one, other):
 
 @settings(max_examples=300, deadline=None)
 @given(st.dictionaries(st.text("ab$", max_size=3), VALUES, max_size=4))
+@pytest.mark.long
 def test_any_json_document_survives(doc):
     seq, name, back = decode_line(encode_line(7, "event", doc))
     assert (seq, name) == (7, "event")

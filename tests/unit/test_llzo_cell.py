@@ -91,6 +91,7 @@ def test_a_short_found_by_running_ahead_is_not_seen_early(shorted):
     assert abs(after_v) == pytest.approx(0.5e-3 * cell.area_cm2 * 20.0, rel=0.05)
 
 
+@pytest.mark.long
 def test_a_short_that_a_change_of_drive_prevents_does_not_happen(shorted):
     _, short_s = shorted
     other = LlzoCell.from_preset("small_4p8")

@@ -94,6 +94,7 @@ def test_a_day_agrees_with_an_independent_solver(preset, is_voltage):
     )
 
 
+@pytest.mark.long
 def test_the_short_does_not_depend_on_where_steps_fall():
     """Changing the drive's slicing by idle instants moves the short by less than 5e-5 d."""
 

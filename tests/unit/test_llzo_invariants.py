@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from sim.samples.llzo_cell import LlzoCell
 from sim.samples.llzo_parameters import PRESETS, UMOL_PER_MAH
 
+pytestmark = pytest.mark.long
+
 ROUNDING = 1e-10
 """Some thousand sums of up to 221 mAh/cm2 in double precision, each to 3e-14."""
 

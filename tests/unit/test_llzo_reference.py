@@ -16,6 +16,8 @@ import pytest
 
 from sim.samples.llzo_cell import LlzoCell
 
+pytestmark = pytest.mark.long
+
 DAY_S = 86_400.0
 MICROMOL_PER_MAH = 3.6 / 96_485.33212 * 1e6
 

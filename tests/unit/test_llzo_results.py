@@ -9,6 +9,8 @@ from scipy.signal import savgol_filter
 from sim.samples.isotopes import signal_ratio_6_to_7
 from sim.samples.llzo_cell import LlzoCell
 
+pytestmark = pytest.mark.long
+
 DAY_S = 86_400.0
 HALF_S, IDLE_S = 1800.0, 300.0
 FRAME_S = 15_974.4

@@ -15,6 +15,8 @@ from sim.samples.llzto_equations import next_node_mah_per_cm2
 from sim.samples.llzto_parameters import PRESETS
 from sim.samples.llzto_pellet import LlztoPellet
 
+pytestmark = pytest.mark.long
+
 SHORT_OHM = 499.0
 
 

@@ -16,6 +16,8 @@ import pytest
 
 from sim.samples.llzto_pellet import LlztoPellet
 
+pytestmark = pytest.mark.long
+
 AREA = math.pi * 0.1**2
 BOLTZMANN_EV = 8.617333262e-5
 INTERFACE = {"lithiophobic": (2000.0, 500.0), "limg": (2000.0, 500.0), "lithiophilic": (6.0, 5.0)}

@@ -12,6 +12,8 @@ from sim.samples.llzto_parameters import SINTERED_DENSITY
 from sim.samples.llzto_pellet import LlztoPellet
 from sim.samples.llzto_transients import wire_diameter_um
 
+pytestmark = pytest.mark.long
+
 SEEDS = range(20)
 
 

@@ -111,6 +111,7 @@ def test_shorted_has_many_more_components_than_cycled_and_cycled_than_pristine(s
     ma_per_cm2=st.sampled_from([0.05, 0.1, 0.2]),
     days=st.tuples(st.floats(0.2, 3.0), st.floats(0.5, 4.0)),
 )
+@pytest.mark.long
 def test_the_more_a_cell_was_cycled_the_more_components_it_has(seed, jitter, ma_per_cm2, days):
     """Wherever its metal has grown by half, at any current, for any pellet and places."""
     cell = LlzoCell.from_preset("small_4p8", seed=seed, jitter=jitter)

@@ -118,6 +118,7 @@ def test_shorter_delays_saturate_what_relaxes_slowly():
 
 @pytest.mark.parametrize("points", [2048, 4096])
 @pytest.mark.parametrize("times", [1, 4])
+@pytest.mark.long
 def test_noise_of_a_line_is_5e_4_of_the_reference_and_falls_with_the_root_of_scans(points, times):
     made = imager(points=points, scans=(1024 * times, 256 * times))
     frames = np.array([made.frame((METAL_ONLY, METAL_ONLY), k) for k in range(300)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ TRANSACTION_S, STALL_S, BEAT_S = 1.5, 5.0, 0.5
 """Longest transaction on a wire with faults 6 to 9; a disk that stalls; time between heartbeats."""
 
 
+@pytest.mark.long
 def test_no_false_trip_in_a_million_polls():
     """Rows 6, 7, 8, 9: the watchdog does not act.
 

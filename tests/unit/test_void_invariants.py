@@ -15,6 +15,8 @@ from sim.samples.constants import UM_PER_MAH_PER_CM2
 from sim.samples.void_cell import VoidCell
 from sim.samples.void_parameters import PRESETS
 
+pytestmark = pytest.mark.long
+
 ROUNDING_UM2 = 1e-9
 
 

@@ -18,6 +18,8 @@ from sim.samples.void_cell import VoidCell
 from sim.samples.void_parameters import PRESETS
 from sim.samples.void_population import Chance, born
 
+pytestmark = pytest.mark.long
+
 WINDOW, UM = 160.0, 4.839
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from sim.samples.void_cell import VoidCell
 
+pytestmark = pytest.mark.long
+
 SEEDS = range(40)
 FEWER = range(20)
 MORE = range(100)

@@ -47,6 +47,7 @@ def warmed(polls, simulated, driver, *, noise_factor=1.0, until_s=3600.0):
 
 
 @pytest.mark.parametrize(("simulated", "driver"), POTENTIOSTATS)
+@pytest.mark.long
 def test_records_do_not_depend_on_the_polls_while_the_temperature_moves(simulated, driver):
     random = np.random.default_rng(0).uniform(0.0, 3600.0, 60).tolist()
     seldom, often = warmed([], simulated, driver), warmed(random, simulated, driver)
@@ -55,6 +56,7 @@ def test_records_do_not_depend_on_the_polls_while_the_temperature_moves(simulate
 
 
 @pytest.mark.parametrize(("simulated", "driver"), POTENTIOSTATS)
+@pytest.mark.long
 def test_the_bulk_resistance_follows_the_cells_temperature(simulated, driver):
     """sigma(T) = sigma_30 exp[-0.42 eV / k (1/T - 1/303.15 K)], physics B3."""
     _, oven, (t_s, _, voltage_v) = warmed([], simulated, driver, noise_factor=0.0)

@@ -200,6 +200,7 @@ def test_the_record_at_the_end_still_has_the_current():
     by_block=st.booleans(),
 )
 @settings(max_examples=60, deadline=None)
+@pytest.mark.long
 def test_polling_changes_nothing_and_blocks_equal_the_loop(polls, limit, by_block):
     def run(times, *, slow):
         bench = Bench(LinearCell(0.0, 1000.0, stiffness_v_per_mah=1.0))
