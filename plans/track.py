@@ -170,6 +170,8 @@ class Track(TrackState):
         letting_go = self._holding is not None and self._holding.letting_go
         return self.takes_cell and (self._engaged or letting_go)
 
+    _overtaken = 0
+
     def serve(self, now_s: float) -> MsgGenerator[None]:
         """Store a frame that is done; take the next if it is due."""
         if self._holding is not None and self._holding.in_force:
@@ -185,7 +187,14 @@ class Track(TrackState):
         if self.awaited is not None and is_done(self.awaited):
             yield from self._met()
         if self._is_due(now_s):
+            yield from self._note_overtaken()
             yield from self._trigger()
+
+    def _note_overtaken(self) -> MsgGenerator[None]:
+        """Say how many frames were due while there could be none: they are left out."""
+        if self._overtaken:
+            text = f"{self.device.name}: {self._overtaken} due meanwhile left out, it was busy"
+            yield from note(self._event, "frame_skipped", text, self._overtaken)
 
     def waits_for(self) -> list[Status | None]:
         """Statuses whose end gives this track something to do."""
@@ -282,8 +291,10 @@ class Track(TrackState):
             return self._attempt.taker is None
         if self._next_s is None or self.capture.every_s is None or now_s < self._next_s:
             return False
-        while self._next_s <= now_s:  # a late frame is skipped: the schedule stays absolute
+        self._overtaken = -1
+        while self._next_s <= now_s:  # the last one due is taken late: the schedule stays absolute
             self._next_s += self.capture.every_s
+            self._overtaken += 1
         return True
 
     @property

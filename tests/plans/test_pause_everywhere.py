@@ -109,6 +109,21 @@ def test_when_frames_are_taken(bench, capture, frames):
     assert run.stop["reason"] == "completed"
 
 
+def test_frames_that_are_overtaken_are_left_out_and_said(bench):
+    """Row 20: a frame takes 106 s and is due each 40 s; none of them shifts the others."""
+    bench.RE.run(plan(bench, every_s=40))
+    run = last_run(bench)
+    began_s = run.streams["mri"]["mri_t_start_s"] - run.start["time"]
+    events = run.streams["events"]
+    skipped = np.array(events["event_kind"]) == "frame_skipped"
+    assert len(began_s) == 4
+    assert began_s - began_s[0] == pytest.approx(np.arange(4) * 106.0, abs=1.0)
+    # due at 0, 40, ..., 400: four of eleven were taken
+    left_out = np.array(events["event_value"])[skipped]
+    assert list(left_out) == [1.0, 2.0, 1.0]
+    assert not bench.pstat._backend.output_on()
+
+
 def test_a_failed_frame_is_an_event_and_cycling_goes_on(bench):
     """Rows 20, 21: an event, and the charge of a run without."""
     console = bench.laboratory.instruments["console"]
