@@ -32,6 +32,9 @@ CellStep: TypeAlias = (
 _LONGEST_STEP_S = 30 * 86_400.0
 """A step that ends by voltage or current alone still ends: no program is without an end, s."""
 
+_LEAST_LEFT_S = 1e-3
+"""A step with less left than this is over: instruments take no shorter program, s."""
+
 
 @dataclass(frozen=True)
 class Technique:
@@ -203,7 +206,7 @@ def remainder(program: Program, ran_s: float) -> Program | None:
     left_s = program.duration_s - ran_s
     if program.mode == "impedance":
         return program
-    if left_s <= 0.0:
+    if left_s < _LEAST_LEFT_S:
         return None
     if program.mode == "scan" and program.scan_to_v is not None:
         passed = ran_s / program.duration_s

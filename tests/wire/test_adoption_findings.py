@@ -365,3 +365,11 @@ def test_a_program_is_not_followed_behind_an_open_relay():
     assert adoption.found == "lost"
     assert "relay" in adoption.text
     assert not lab.pstat._backend.first.output_on()
+
+
+def test_a_microsecond_that_is_left_of_a_step_is_nothing(lab):
+    after_page(lab, at_s=1000.0 - 2e-6)
+    lab.off()
+    cut(lab, 100.0)
+    adoption = lab.adopt()
+    assert (adoption.found, adoption.end_reason, adoption.left) == ("finished", "time", None)
