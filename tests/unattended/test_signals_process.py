@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,33 @@ def test_without_a_terminal_a_signal_aborts_in_order(ended, number, latency):
     assert result["throughput_mah"] > 0
     assert "Traceback" not in run.stderr
     latency(27, f"{number.name} to the end of the process", run.took_s, promised_s=10.0)
+
+
+def test_signals_again_and_again_while_the_first_is_carried_out(tmp_path):
+    """Row 39: SIGTERM, then every one of the three each 2 ms until the run has ended."""
+    data = tmp_path / "data"
+    file = experiment(tmp_path / "long.yaml", 600.0)
+    process = Child(
+        [OPERANDO, "run", file, "--real-time", "--json", "--data", data, "--no-report"],
+        cwd=tmp_path,
+        env=environment(),
+    )
+    try:
+        wait_until(lambda: energised(data), what="energised")
+        numbers = cycle([signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+        deadline_s = time.monotonic() + 20.0
+        while live(data).get("state") != "ended" and process.poll() is None:
+            assert time.monotonic() < deadline_s
+            process.send_signal(next(numbers))
+            time.sleep(0.002)
+        process.communicate(timeout=20)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate(timeout=10)
+    reason = read_journal(find_run(data, "-1")).documents[-1][1]["reason"]
+    assert reason in {f"stopped by {name}" for name in ("SIGTERM", "SIGINT", "SIGHUP")}
+    check_left_in_order(data, exit_status="abort", reason=reason)
 
 
 # --- at a terminal ------------------------------------------------------------------------------
