@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from orchestrator.cli.main import main
+from orchestrator.laboratory import attach
 from tests.command import (
     EXAMPLES,
     OPERANDO,
@@ -245,6 +246,49 @@ def test_it_ends_by_itself(tmp_path):
     assert len(re.findall(r"TCPIP0::127\.0\.0\.1::\d+::SOCKET", done.stdout)) == 3
     assert done.stdout.endswith("sim-mri: ended after 0.5 s\n")
     assert not list(tmp_path.iterdir())  # it measures nothing and so records nothing
+
+
+# --- in virtual time ----------------------------------------------------------------------------
+
+
+def test_a_laboratory_in_virtual_time_outlives_the_engines_that_use_it(tmp_path, capsys):
+    experiment, data = str(EXAMPLES / "quick_look.yaml"), str(tmp_path / "data")
+    file = tmp_path / "lab.json"
+    told = ("--virtual-time", "--address-file", str(file), "--experiment", experiment)
+    run = ["run", experiment, "--data", data, "--json", "--no-report", "--laboratory", str(file)]
+    with serving(tmp_path, *told) as one:
+        assert one.said["virtual_time"] is True
+        assert one.said["address_file"] == str(file)
+        charges = []
+        for _ in range(2):  # the second finds the cell as the first has left it
+            assert main(run) == 0
+            charges.append(only_object(capsys.readouterr().out)["throughput_mah"])
+        there = attach(file)
+        cell = there.cell()
+        assert cell["t_s"] > 40.0
+        assert cell["on"] == []
+        assert cell["throughput_mah"] == pytest.approx(sum(charges), rel=0.03)
+        assert main(["off", "sim-mri", "--laboratory", str(file)]) == 0
+        assert "off, verified (pstat" in capsys.readouterr().out
+        assert main(["bench", *told]) == 2
+        assert "leads to a laboratory that runs" in capsys.readouterr().err
+        there.stop()
+        there.close()
+        out, err = one.process.communicate(timeout=10)
+        assert (one.process.returncode, out) == (0, "")
+        assert "ended over its control channel" in err
+    assert not file.exists()
+    assert main(run) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_beside_a_real_device_there_is_no_virtual_time(tmp_path, capsys):
+    document = yaml.safe_load(HARDWARE)
+    document["devices"]["sem"] = {"kind": "sem", "driver": "sem_bridge", "resource": "sim://sem"}
+    path = tmp_path / "half.yaml"
+    path.write_text(yaml.safe_dump(document))
+    assert main(["bench", str(path), "--virtual-time", "--address-file", str(tmp_path / "a")]) == 2
+    assert "neither time nor faults can be controlled" in capsys.readouterr().err
 
 
 # --- what it is told ----------------------------------------------------------------------------

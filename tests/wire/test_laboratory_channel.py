@@ -253,6 +253,17 @@ def test_an_engine_whose_laboratory_is_gone_fails(serving, there, tmp_path):
         assert bench.elapsed_s < 1e6
 
 
+@pytest.mark.parametrize("control", ["virtual", "real"])
+def test_an_engine_is_watched_in_real_time_only(tmp_path, control):
+    """Time that stands still without an engine cannot be late for a watchdog."""
+    file = tmp_path / "lab.json"
+    with serve_laboratory(load_profile("sim-cycler"), life_s=60.0, control=control) as serving:
+        serving.address.write(file)
+        with open_bench("sim-cycler", data=tmp_path, laboratory=file) as bench:
+            assert (bench.watchdog is not None) == (control == "real")
+            assert bench.clock.simulated == (control == "virtual")
+
+
 # --- what an engine is told ---------------------------------------------------------------------
 
 
