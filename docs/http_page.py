@@ -73,7 +73,7 @@ at; while somebody does, once in {lookout.PERIOD_S:g} s.
 | event | data |
 |---|---|
 | `state` | everything: by kind, then by name; the same as `GET /api/state` |
-| `bench`, `job`, `run`, `live`, `interlock`, `watchdog`, `disk`, `alert` | `name` and `value`: the whole thing as it is now |
+| `bench`, `job`, `run`, `live`, `interlock`, `watchdog`, `disk`, `alert`, `told` | `name` and `value`: the whole thing as it is now |
 | `gone` | `kind` and `name` of what is no more |
 | `event` | an event of a run: `run, time, seq_num, kind, text, value, origin` |
 | `rows` | `run, stream, rows`: so many records have come; fetch what you show |
@@ -82,7 +82,8 @@ at; while somebody does, once in {lookout.PERIOD_S:g} s.
 `event`, `rows` and `audit` are never merged. A bench is `unsafe`, `interlocked`, `running`, `paused`,
 `busy` (a job between its runs), `waiting` (a job of it needs a person) or `idle`, the first that
 holds. `live` has what [`operando status`](cli.md#status) shows, and `bench`. An alert has a `level`:
-`unsafe`, `decide`, `warning` or `notice`.
+`unsafe`, `decide`, `warning` or `notice`; `told` is what [people were told](../how-to/get-told.md) and whether
+it has reached them.
 
 ## Looking
 

@@ -15,7 +15,6 @@ from orchestrator.http.pictures import frame_png
 from orchestrator.http.refusals import Refused
 from orchestrator.http.rows import MOST_POINTS
 from orchestrator.http.service import Service
-from orchestrator.records.audit import verify
 from orchestrator.records.reading import last_document, scan
 
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
@@ -89,9 +88,9 @@ def _benches(router: APIRouter, service: Service) -> None:
         more = {"watchdog": found["watchdog"].get(bench), "seen": found["interlock"].get(bench)}
         return Json({**found["bench"][bench], **more})
 
-    @router.get("/alerts", summary="What needs a person")
-    def alerts() -> Json:
-        return Json(state.everything()["alert"])
+    @router.get("/alerts", summary="What needs a person; what people were told and if it arrived")
+    def alerts(last: Last = 50) -> Json:
+        return Json({"now": state.everything()["alert"], "told": state.told(last)})
 
     @router.get("/disk", summary="Room on the disk of the data directory")
     def disk() -> Json:
@@ -114,7 +113,7 @@ def _audit(router: APIRouter, service: Service) -> None:
     def verified(
         head: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$")] = None,
     ) -> Json:
-        check = verify(service.directory.audit, head=head)
+        check = state.checked(head)
         said = {"ok": check.ok, "lines": check.lines, "head": check.head}
         return Json({**said, "problems": check.problems[:100]})
 

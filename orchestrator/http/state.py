@@ -9,15 +9,19 @@ from typing import Any
 
 import orjson
 
+from orchestrator.alerts.anchors import anchors_file, anchors_of
+from orchestrator.alerts.outbox import Outbox
 from orchestrator.http.benches import bench_states, interlocks_seen
 from orchestrator.http.runs import RunBook
-from orchestrator.records.audit import GENESIS, read_audit
+from orchestrator.records.audit import GENESIS, AuditCheck, Kept, read_audit, verify
 from orchestrator.records.directory import DataDirectory
 from orchestrator.schedule.job import ASKING, Job
 from orchestrator.schedule.jobs import JobStore
+from orchestrator.telling import spool_directory
 
 _LOW_BYTES = 2 * 10**9
 _LAST_RUNS = 20
+_LAST_TOLD = 20
 _TAIL_BYTES = 2**18
 _GRAIN_BYTES = 2**26
 
@@ -38,6 +42,7 @@ class State:
     def __init__(self, directory: DataDirectory, store: JobStore) -> None:
         self._directory, self._store = directory, store
         self.runs = RunBook(directory)
+        self._outbox: Outbox | None = None
         self._audit: tuple[tuple[int, int], list[dict[str, Any]]] = ((0, 0), [])
 
     def everything(self) -> dict[str, Part]:
@@ -53,6 +58,7 @@ class State:
             "interlock": interlocks_seen(benches),
             "watchdog": self.watchdogs(),
             "disk": {"data": self.disk()},
+            "told": {one["uid"]: one for one in self.told(_LAST_TOLD)},
         }
         found["alert"] = alerts(found, jobs)
         return found
@@ -69,6 +75,21 @@ class State:
     def watchdog_log(self, last: int) -> list[dict[str, Any]]:
         """The last lines of the watchdogs' log, oldest first."""
         return json_lines(self._directory.root / "watchdog.jsonl")[-last:]
+
+    def told(self, last: int) -> list[dict[str, Any]]:
+        """What people were told of this data directory, and whether it has reached them."""
+        if self._outbox is None:
+            if not (spool_directory().parent / "outbox.sqlite").exists():
+                return []
+            self._outbox = Outbox()
+        own = ("", str(self._directory.root.resolve()), str(self._directory.root))
+        return [one for one in self._outbox.listed(last) if one.get("data", "") in own]
+
+    def checked(self, head: str | None) -> AuditCheck:
+        """Whether the audit log is as it was written, compared with the heads that were sent."""
+        anchors = anchors_of(self._directory.root, anchors_file())
+        kept = [Kept(one.hash, f"{one.said}, line {one.seq}") for one in anchors]
+        return verify(self._directory.audit, head=head, kept=kept)
 
     def disk(self) -> dict[str, Any]:
         """Room on the disk of the data directory, in steps of 64 MiB: it is not to flicker."""

@@ -7,6 +7,7 @@ import io
 import os
 import re
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import orjson
@@ -16,12 +17,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from orchestrator.alerts.anchors import keep, present_head
+from orchestrator.alerts.outbox import Outbox
 from orchestrator.http.changes import Changes
 from orchestrator.http.rows import thinned
 from orchestrator.http.tails import described
 from orchestrator.interlocks import Latches
 from orchestrator.records.journal import Journal
 from orchestrator.schedule.job import Request, State
+from orchestrator.telling import Severity, Telling
 from orchestrator.watchdog.latch import Latch
 from plans.trip import Trip
 from tests import sample_run
@@ -149,7 +153,7 @@ def test_benches_jobs_and_what_needs_a_person(asking):
     )
     answer = asking.post(f"/api/jobs/{job.id}/ack", {"decision": "failed"})
     assert answer.json()["state"] == "failed"
-    assert f"job/{job.id}" not in asking.get("/api/alerts").json()
+    assert f"job/{job.id}" not in asking.get("/api/alerts").json()["now"]
     assert [one["id"] for one in asking.get("/api/jobs?all=true").json()["jobs"]] == [job.id]
     assert asking.get("/api/jobs").json()["jobs"] == []
 
@@ -165,6 +169,24 @@ def test_the_audit_log_and_whether_it_is_as_it_was_written(asking):
     check = asking.get(f"/api/audit/verify?head={said['head']}").json()
     assert check["ok"] is False
     assert check["problems"]
+
+
+def test_what_people_were_told_and_what_was_sent_with_it(asking):
+    """The head that went out with a message must still be in the log."""
+    assert asking.get("/api/alerts").json()["told"] == []
+    asking.get("/api/state", None)
+    asking.get("/api/state", None)
+    telling = Telling("job", Severity.UNSAFE, "it failed", data=str(asking.data))
+    Outbox().add([telling, replace(telling, uid="other", data="/elsewhere")])
+    (told,) = asking.get("/api/alerts").json()["told"]
+    assert (told["text"], told["deliveries"]) == ("it failed", [])
+    anchor = present_head(asking.data)
+    keep(replace(anchor, time=1e9, channel="mail"))
+    assert asking.get("/api/audit/verify").json()["ok"] is True
+    path = asking.data / "audit.jsonl"
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    check = asking.get("/api/audit/verify").json()
+    assert (check["ok"], len(check["problems"])) == (False, 1)
 
 
 def test_what_a_runner_printed_is_text(asking):

@@ -1,7 +1,7 @@
 "use strict";
 // Shows the state of one data directory as it changes. Nothing is put into the page but as text.
 
-const state = { bench: {}, job: {}, run: {}, live: {}, interlock: {}, watchdog: {}, disk: {}, alert: {} };
+const state = { bench: {}, job: {}, run: {}, live: {}, interlock: {}, watchdog: {}, disk: {}, alert: {}, told: {} };
 const pictures = {};
 let token = sessionStorage.getItem("token") || "";
 let role = "";
@@ -80,8 +80,15 @@ function rows(table, heads, lines) {
 
 function drawAlerts() {
   const found = Object.values(state.alert);
-  at("alerts").replaceChildren(...(found.length
-    ? found.map((one) => make("li", one.text, one.level)) : [make("li", "nothing", "quiet")]));
+  const told = Object.values(state.told).sort((a, b) => b.time - a.time).slice(0, 5);
+  at("alerts").replaceChildren(
+    ...(found.length ? found.map((one) => make("li", one.text, one.level)) : [make("li", "nothing", "quiet")]),
+    ...told.map((one) => make("li", `${utc(one.time)} told (${arrived(one)}): ${one.text}`, "quiet")));
+}
+
+function arrived(one) {
+  const ways = one.deliveries.map((way) => `${way.channel} ${way.state}`);
+  return ways.join(", ") || "nobody yet";
 }
 
 function drawBenches() {
@@ -235,7 +242,7 @@ function label(space, text, top) {
 }
 
 const draws = {
-  bench: drawBenches, watchdog: drawBenches, interlock: () => {}, job: drawJobs, run: drawRuns, alert: drawAlerts,
+  bench: drawBenches, watchdog: drawBenches, interlock: () => {}, told: drawAlerts, job: drawJobs, run: drawRuns, alert: drawAlerts,
   live: drawLive,
   disk: () => {
     const disk = state.disk.data;
