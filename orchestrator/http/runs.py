@@ -74,9 +74,13 @@ class RunBook:
         return {**told.as_dict(), "bench": self.bench(uid)}
 
     def _status(self, journal: Path) -> dict[str, Any]:
-        """From ``live.json`` if it tells of this run, else from its process."""
+        """From ``live.json`` if it tells of this run, else, or if it is paused, from its process.
+
+        Only the process knows who has paused it.
+        """
         live = read_live(self._directory.live)
         mine = live.get("run") == journal.stem
-        told: RunStatus = recorded_status(journal, live) if mine else status_of(journal)
+        asked = not mine or live.get("state") == "paused"
+        told: RunStatus = status_of(journal) if asked else recorded_status(journal, live)
         more = {name: live.get(name) for name in _SHOWN_LIVE} if mine else {}
         return {**told.as_dict(), **more, "bench": self.bench(journal.stem)}

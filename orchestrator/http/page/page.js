@@ -3,6 +3,7 @@
 
 const state = { bench: {}, job: {}, run: {}, live: {}, interlock: {}, watchdog: {}, disk: {}, alert: {}, told: {} };
 const pictures = {};
+const trails = {};  // newest numbers of each run, until they are among its records
 let token = sessionStorage.getItem("token") || "";
 let role = "";
 let lastId = "";
@@ -46,7 +47,12 @@ async function post(path, body) {
     },
     body: JSON.stringify(body || {}),
   });
-  at("said").textContent = answer.ok ? ((await answer.json()).text || "") : await why(answer);
+  say(answer.ok ? ((await answer.json()).text || "done") : await why(answer), answer.ok);
+}
+
+function say(text, good) {
+  at("said").textContent = text;
+  at("said").className = good ? "" : "bad";
 }
 
 function act(label, path, body, question) {
@@ -54,7 +60,7 @@ function act(label, path, body, question) {
   button.type = "button";
   button.addEventListener("click", () => {
     if (question && !confirm(question)) return;
-    post(path, body).catch((error) => { at("said").textContent = error.message; });
+    post(path, body).catch((error) => say(error.message, false));
   });
   return button;
 }
@@ -128,9 +134,18 @@ function drawRuns() {
 }
 
 function drawLive() {
+  Object.values(state.live).forEach(remember);
   const found = Object.values(state.live);
-  Object.keys(pictures).forEach((uid) => { if (!(uid in state.live)) delete pictures[uid]; });
+  Object.keys(pictures).forEach((uid) => { if (!(uid in state.live)) { delete pictures[uid]; delete trails[uid]; } });
   at("live").replaceChildren(...(found.length ? found.map(card) : [make("p", "nothing", "quiet")]));
+}
+
+function remember(one) {
+  const trail = trails[one.run] = trails[one.run] || [];
+  const last = trail[trail.length - 1];
+  if (typeof one.time_s !== "number" || (last && last.time >= one.time_s)) return;
+  trail.push({ time: one.time_s, voltage_v: one.voltage_v, current_ma: one.current_ma });
+  if (trail.length > 3600) trail.shift();
 }
 
 function card(one) {
@@ -178,9 +193,13 @@ async function drawPictures(uid) {
   place.dataset.busy = "1";
   try {
     const echem = await (await get(`/api/runs/${uid}/streams/echem?points=800`)).json();
-    const drawn = ["voltage_v", "current_ma"]
-      .map((end) => Object.keys(echem.columns).find((key) => key.endsWith(end)))
-      .filter(Boolean).map((key) => plot(key, echem.time, echem.columns[key], echem.units[key]));
+    const recorded = echem.time.length ? echem.time[echem.time.length - 1] : -Infinity;
+    const since = (trails[uid] || []).filter((one) => one.time > recorded);
+    const drawn = ["voltage_v", "current_ma"].map((end) => {
+      const key = Object.keys(echem.columns).find((name) => name.endsWith(end));
+      return key && plot(key, [...echem.time, ...since.map((one) => one.time)],
+        [...echem.columns[key], ...since.map((one) => one[end])], echem.units[key]);
+    }).filter(Boolean);
     const frames = Object.keys((state.live[uid] || {}).frames || {});
     const images = await Promise.all(frames.map((name) => frame(uid, name)));
     place.replaceChildren(...drawn, ...images.filter(Boolean));
@@ -267,6 +286,7 @@ function take(kind, data) {
   } else if (kind in state) {
     state[kind][data.name] = data.value;
     draws[kind]();
+    if (kind === "live") drawPictures(data.name);
   }
 }
 
