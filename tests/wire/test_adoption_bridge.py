@@ -1,7 +1,9 @@
 """A potentiostat's step after a crash: one behind the bridge, with spectra in its steps."""
 
+from dataclasses import replace
+
 import pytest
-from aurora_unicycler import ConstantCurrent
+from aurora_unicycler import ConstantCurrent, ImpedanceSpectroscopy
 
 from devices.drivers.potentiostat_bridge import BridgePotentiostat
 from devices.impedance import SpectrumSeries
@@ -89,3 +91,46 @@ def test_a_spectrum_that_ended_meanwhile_is_kept_and_told(lab):
     assert taken.adopt().done
     assert taken.new_frame.get() == 1
     assert lab.pstat.eis.spectrum.get() == 0
+
+
+def test_a_spectrum_that_is_a_step_is_taken_to_its_end(lab):
+    step = ImpedanceSpectroscopy(
+        amplitude_mA=0.1, start_frequency_Hz=1e4, end_frequency_Hz=0.1, points_per_decade=10
+    )
+    technique = replace(STEP, step=step)
+    lab.run(technique)
+    lab.clock.to(5.0)
+    lab.collect()
+    adoption = cut(lab, 8.0, 12.0)
+    assert (adoption.found, lab.driven) == ("running", [])
+    lab.clock.to(100.0)
+    assert lab.pstat.end_reason.get() == "time"
+    lab.collect()
+    assert lab.journal["pstat_eis_series"] == [-1] * 51
+    assert lab.pstat.eis.spectrum.get() == 0
+
+
+def test_half_a_spectrum_is_none_and_its_step_begins_again(lab):
+    step = ImpedanceSpectroscopy(
+        amplitude_mA=0.1, start_frequency_Hz=1e4, end_frequency_Hz=0.1, points_per_decade=10
+    )
+    technique = replace(STEP, step=step)
+    lab.run(technique)
+    lab.clock.to(5.0)
+    lab.collect()
+    lab.die()
+    lab.off()
+    adoption = lab.adopt()
+    assert (adoption.found, adoption.left) == ("off", technique.program())
+    lab.collect()
+    assert lab.spectra == 0
+
+
+def test_a_spectrum_that_was_asked_for_and_not_begun_is_missing(lab):
+    lab.run(STEP)
+    lab.clock.to(995.0)
+    series(lab).trigger()
+    lab.collect()
+    adoption = cut(lab, 996.0, 100.0)
+    assert adoption.found == "finished"
+    assert series(lab).adopt() is None

@@ -218,6 +218,7 @@ def others(lab, technique=STEP):
 
 
 def test_a_program_of_somebody_else_is_switched_off_and_never_taken_for_ours(lab):
+    """Row 5: its program, by a mark in the instrument, though it is the same step."""
     after_page(lab)
     cut(lab, 100.0)
     others(lab)
@@ -247,6 +248,7 @@ def test_an_output_without_a_program_is_switched_off():
 
 
 def test_another_instrument_is_not_trusted(lab):
+    """Row 5: its identity, when a run goes on."""
     after_page(lab)
     lab.state["serial"] = "04412345"
     cut(lab, 10.0)
@@ -283,6 +285,7 @@ def test_a_program_that_was_started_again_by_hand_is_lost():
 
 
 def test_limits_that_were_changed_are_lost():
+    """Row 5: its limits, when a run goes on."""
     lab = smu()
     after_page(lab)
     cut(lab, 100.0)

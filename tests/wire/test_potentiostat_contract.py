@@ -188,6 +188,17 @@ def test_a_program_reads_back_with_every_default(server):
     assert server.ask("TECH:STAT?")["state"] == "loaded"
 
 
+def test_a_token_is_held_with_its_program(server):
+    assert server.ask("TECH:CAP?")["token"] is True
+    assert server.load(CC, token="3f9a c0") == ""
+    assert server.ask("TECH:LOAD?")["token"] == "3f9a c0"
+    assert server.load(CC) == ""
+    assert server.ask("TECH:LOAD?")["token"] == ""
+    assert server.load(CC, token="x" * 65).startswith("-222")
+    assert server.load(CC, token=7).startswith("-104")
+    assert server.ask("TECH:LOAD?")["token"] == ""
+
+
 def without(key):
     return {name: value for name, value in CC.items() if name != key}
 
