@@ -113,6 +113,7 @@ def run_campaign(
     carry: Carry | None = None,
     *,
     data: str | Path | None = None,
+    uid: str = "",
 ) -> CampaignResult:
     """Run every point, one after the other.
 
@@ -131,13 +132,14 @@ def run_campaign(
         opened: Opens the bench for a point; None: the bench that the campaign was checked against.
         carry: Runs a point; None: without a person, so that a pause aborts.
         data: Data directory, where `opened` is None; as for `open_bench`.
+        uid: Of the campaign that this goes on with; empty for a new one.
 
     Raises:
         ExperimentError: A point asks for something that no plan does; nothing was run.
     """
     if opened is None:
         check_hands(campaign, attended=False)
-    began_s, running = monotonic(), _Running(campaign, carry or _carried)
+    began_s, running = monotonic(), _Running(campaign, carry or _carried, uid)
     with suppress(_Ended):
         for group in groups(campaign):
             running.group(group, opened or partial(_opened, campaign, data))
@@ -179,9 +181,9 @@ class _Ended(Exception):  # noqa: N818 - it ends a campaign, and is no error
 class _Running:
     """A campaign under way."""
 
-    def __init__(self, campaign: Campaign, carry: Carry) -> None:
+    def __init__(self, campaign: Campaign, carry: Carry, uid: str = "") -> None:
         self.campaign, self._carry = campaign, carry
-        self.uid = str(uuid.uuid4())
+        self.uid = uid or str(uuid.uuid4())
         self.done: list[PointResult] = []
         self.left = list(campaign.points)
         self.failure: BaseException | None = None
@@ -211,6 +213,8 @@ class _Running:
 
     def _one(self, point: Point, bench: Bench, *, last_on_cell: bool) -> None:
         before = bench.live.snapshot().run
+        if bench.keeper is not None:
+            bench.keeper.campaign = self._kept(point)
         try:
             result = self._carry(point, bench, self._metadata(point))
         except (ExplainedError, KeyboardInterrupt):
@@ -218,6 +222,9 @@ class _Running:
             self._began = uid if uid != before else ""
             self._unsafe = bool(bench.RE.unsafe)
             raise
+        finally:
+            if bench.keeper is not None:
+                bench.keeper.campaign = {}
         status, reason = result.exit_status, result.stop_reason
         failed = status == "fail" or reason in ENDS_BADLY
         self._note(PointResult(
@@ -262,6 +269,16 @@ class _Running:
     def _end(self, reason: str) -> None:
         self.reason = reason if self.left else ""
         raise _Ended
+
+    def _kept(self, point: Point) -> dict[str, Any]:
+        """What a later process must know to go on with the campaign."""
+        return {
+            "uid": self.uid,
+            "file": self.campaign.file,
+            "number": point.number,
+            "left": [one.number for one in self.left],
+            "hashes": [[one.number, one.experiment.experiment_hash] for one in self.left],
+        }
 
     def _metadata(self, point: Point) -> dict[str, Any]:
         sweep = self.campaign.sweep

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -84,7 +85,8 @@ class Progress:
         self.cycling = replace(self.cycling, method=list(self.cycling.method))
         self.requests = Serving(self.control, self)
         self._place: Place | None = None
-        self._asked, self._every = self.cycling, self.conditions
+        self._asked = replace(self.cycling, method=tuple(self.cycling.method))
+        self._every = tuple(self.conditions)
         self.surveillance.meanwhile = self.requests
 
     @classmethod
@@ -298,6 +300,7 @@ class Progress:
             "requests": self.requests.state(),
             "environment": self.surveillance.state(),
             "frames_left": self.frames_left,
+            "known": [[*what, times] for what, times in self.event.known.items() if times > 0],
             "devices": {one.name: one.checkpoint() for one in self._imagers()},
             "name": pstat.name,
             "potentiostat": pstat.checkpoint(),
@@ -325,7 +328,9 @@ class Progress:
         """Take over what an interrupted run has left."""
         state = place.state
         self._place, self.course = place, Course.of(state["course"])
-        self.event.known = place.noted
+        self.event.known = Counter({(kind, text): n for kind, text, n in state["known"]})
+        self.event.known += place.noted
+        self.frames_left = state["frames_left"]
         self.cycling = as_changed(self.cycling, state["cycling"])
         self.requests.restore(state["requests"])
         self.surveillance.restore(state["environment"])
@@ -342,8 +347,8 @@ class Progress:
             attempt.causes += [
                 Cause.of(one) for one in state["causes"].get(attempt.device.name, ())
             ]
-        if self.course.stage in ("finish", "after", "over"):
-            self.tracks = self.series
+        if self.course.reason or self.course.stage in ("finish", "after", "over"):
+            self.tracks = self.series  # what is left of them is finished
 
     def go_on(self, place: Place) -> MsgGenerator[None]:
         """Say what was found, and leave nothing running that is no step of the method."""

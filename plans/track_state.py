@@ -51,8 +51,10 @@ class TrackState:
             "wanted": self.wanted,
             "held": self.held,
             "moment": self._moment,
-            "engaged": self._engaged,
-            "held_since_s": None if self._holding is None else self._holding.since_s,
+            "engaged": self._engaged or self._rejoins or self._lost,
+            "held_since_s": None
+            if self._holding is None
+            else max(self._holding.since_s, self._since_s),
             "serves": [cause.state() for cause in self._serves],
             "on": None if on is None else on.state(),
         }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import signal
+import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,9 @@ from orchestrator.resuming.interrupted import find_interrupted
 from orchestrator.resuming.resume import resume_run
 from orchestrator.running import RunResult, run_experiment
 
-Kill = Callable[[int, str, dict[str, Any]], bool]
-"""Whether to die after a document: how many came before it, its name, the document."""
+Kill = Callable[[int, str, dict[str, Any]], bool] | float
+"""Whether to die after a document: how many came before it, its name, the document. Or when, s of
+experiment time after now."""
 
 
 def in_child(work: Callable[[], None]) -> int:
@@ -27,7 +30,10 @@ def in_child(work: Callable[[], None]) -> int:
         try:
             work()
             code = 0
+        except BaseException:  # noqa: BLE001 - it ends here whatever it is
+            traceback.print_exc()
         finally:
+            sys.stderr.flush()
             os._exit(code)
     _, status = os.waitpid(pid, 0)
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the child failed"
@@ -35,16 +41,23 @@ def in_child(work: Callable[[], None]) -> int:
 
 
 def die_at(bench: Bench, kill: Kill) -> None:
-    """Let this process die by SIGKILL as soon as a document was recorded."""
+    """Let this process die by SIGKILL as soon as a document was recorded, or at a time."""
+    if isinstance(kill, float):
+        bench.clock.call_later(kill, _die, owner=bench.pstat)
+        return
     record, seen = bench.RE._record, [0]
 
     def recorded(name: str, doc: dict[str, Any]) -> None:
         record(name, doc)
         seen[0] += 1
         if kill(seen[0] - 1, name, doc):
-            os.kill(os.getpid(), signal.SIGKILL)
+            _die()
 
     bench.RE._record = recorded
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def begin(file: Path, data: Path, experiment: Path, kill: Kill | None = None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,24 @@ _ASK = "put the sample of run {number} ({values}) in place, then press Enter; Ct
 
 
 def run(
-    campaign: Campaign, args: argparse.Namespace, out: Output, *, faults: Sequence[Fault] = ()
+    campaign: Campaign,
+    args: argparse.Namespace,
+    out: Output,
+    *,
+    faults: Sequence[Fault] = (),
+    uid: str = "",
+    first_run: Callable[[Bench], RunResult] | None = None,
 ) -> int:
-    """Run a campaign; returns the exit code."""
+    """Run a campaign; returns the exit code.
+
+    Args:
+        campaign: What is run.
+        args: The verb's arguments.
+        out: Where to speak.
+        faults: What goes wrong, beside what the experiment says.
+        uid: Of the campaign that this goes on with; empty for a new one.
+        first_run: Goes on with the first run, which was cut off; None: it begins.
+    """
     profile = campaign.profile
     assert profile is not None  # noqa: S101 - `load_campaign` has loaded it
     attended = sys.stdin.isatty()
@@ -52,11 +67,14 @@ def run(
 
     def carry(point: Point, bench: Bench, told_of: Mapping[str, Any]) -> RunResult:
         out.line(f"run {point.number}: {worded(point.values)}")
-        result = carried_out(point.experiment, bench, out, campaign=told_of)
+        if first_run is not None and point is first:
+            result = first_run(bench)
+        else:
+            result = carried_out(point.experiment, bench, out, campaign=told_of)
         told(result, out, report=False)
         return result
 
-    result = run_campaign(campaign, bench_for, carry)
+    result = run_campaign(campaign, bench_for, carry, uid=uid)
     finish(result, args.data, out, report=not args.no_report)
     return _code(result)
 

@@ -66,11 +66,37 @@ def _run(args: argparse.Namespace, out: Output) -> int:
     from orchestrator.resuming.interrupted import find_interrupted
 
     found = find_interrupted(args.data, args.run)
+    if found.checkpoint is not None and found.checkpoint.campaign.get("file"):
+        return _campaign(found, args, out)
     with _opened(found, args) as bench:
         _check_changes(found, bench, args, out)
         result = _gone_on(found, bench, args, out)
     finish(result, out, report=not args.no_report)
     return code(result)
+
+
+def _campaign(found: Interrupted, args: argparse.Namespace, out: Output) -> int:
+    """Go on with the run that was cut off, then with the rest of its campaign."""
+    from orchestrator.cli import campaigns
+    from orchestrator.errors import ResumeError
+    from orchestrator.experiment import load_campaign
+
+    assert found.checkpoint is not None  # noqa: S101 - who calls has looked
+    kept = found.checkpoint.campaign
+    whole = load_campaign(kept["file"], bench=args.bench)
+    asked = dict(kept["hashes"])
+    rest = whole.only(kept["left"])
+    now = {point.number: point.experiment.experiment_hash for point in rest.points}
+    if now != asked and not args.accept_changes:
+        what = f"its campaign was changed since: {kept['file']}"
+        raise ResumeError(found.who, what, remedy="look at it, then add --accept-changes")
+    args.real_time = False
+
+    def go_on(bench: Bench) -> RunResult:
+        _check_changes(found, bench, args, out)
+        return _gone_on(found, bench, args, out)
+
+    return campaigns.run(rest, args, out, uid=kept["uid"], first_run=go_on)
 
 
 @contextmanager
@@ -93,6 +119,8 @@ def _profile(found: Interrupted, args: argparse.Namespace) -> BenchProfile:
 
     if args.bench is not None:
         return load_profile(args.bench)
+    if found.checkpoint is None:
+        return load_profile(str(found.start["bench"]))
     return BenchProfile.model_validate(found.checkpoint.profile)
 
 

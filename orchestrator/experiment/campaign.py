@@ -208,11 +208,13 @@ class Campaign:
         points: The runs, in order; at least one.
         profile: The bench that all were checked against; None where that was not asked for.
         sweep: What is varied; None for a file without `sweep`, which is one run.
+        file: Where it was read from, an absolute path.
     """
 
     points: tuple[Point, ...]
     profile: BenchProfile | None = None
     sweep: Sweep | None = field(default=None, repr=False)
+    file: str = field(default="", repr=False)
 
     @property
     def name(self) -> str:
@@ -227,7 +229,7 @@ class Campaign:
     def only(self, numbers: Sequence[int]) -> Campaign:
         """The campaign with some of its runs, which keep their numbers."""
         chosen = tuple(point for point in self.points if point.number in set(numbers))
-        return Campaign(chosen, self.profile, self.sweep)
+        return Campaign(chosen, self.profile, self.sweep, self.file)
 
 
 def worded(values: dict[str, Any]) -> str:

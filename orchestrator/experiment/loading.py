@@ -302,7 +302,8 @@ def _campaign(readings: list[_Reading], profile: BenchProfile | None) -> Campaig
     ]
     if len(points) < len(readings):
         raise ExperimentFileError(gathered([(one.values, one.problems) for one in readings]))
-    return Campaign(tuple(points), profile, readings[0].sweep)
+    file = str(readings[0].path.resolve())
+    return Campaign(tuple(points), profile, readings[0].sweep, file)
 
 
 def _only(campaign: Campaign, path: str | Path) -> Experiment:

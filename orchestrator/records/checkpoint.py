@@ -38,7 +38,8 @@ class Checkpoint:
         potentiostat: Name of the device that drives the cell.
         chain: Uids of the runs that it goes on with, the first first.
         plan: What the plan knows; see `plans.progress.Progress.state`.
-        campaign: Where the campaign that it belongs to is written; empty where it is none.
+        campaign: ``uid``, ``file``, ``number`` of the run, numbers of the runs ``left`` (this one
+            first) and their ``hashes``; empty where the run belongs to none.
     """
 
     run: str
@@ -55,8 +56,8 @@ class Checkpoint:
     chain: tuple[str, ...] = ()
     campaign: Mapping[str, Any] = field(default_factory=dict)
 
-    def write(self, path: Path) -> None:
-        """Replace the file, durably.
+    def write(self, path: Path) -> int:
+        """Replace the file, durably; returns its size in bytes.
 
         Raises:
             OSError: The disk refuses.
@@ -66,6 +67,7 @@ class Checkpoint:
         temporary = path.with_suffix(".tmp")
         temporary.write_bytes(line)
         replace_durably(temporary, path)
+        return len(line)
 
 
 def read_checkpoint(path: Path) -> Checkpoint | None:

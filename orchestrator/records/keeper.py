@@ -32,8 +32,9 @@ class CheckpointKeeper:
     Attributes:
         place: Where the run goes on that begins next; None: it begins at its beginning.
         chain: Uids of the runs that it goes on with then.
-        campaign: Where the campaign that it belongs to is written.
+        campaign: Which campaign the run belongs to, and where that is written.
         written: How many checkpoints were written.
+        size_bytes: Size of the last one.
         failure: Why the last one could not be written; empty if it was.
     """
 
@@ -49,7 +50,7 @@ class CheckpointKeeper:
         self.place: Place | None = None
         self.chain: tuple[str, ...] = ()
         self.campaign: Mapping[str, Any] = {}
-        self.written, self.failure = 0, ""
+        self.written, self.size_bytes, self.failure = 0, 0, ""
         self._uid = ""
         self._state: Callable[[], State] | None = None
 
@@ -70,7 +71,7 @@ class CheckpointKeeper:
         path = self._directory.checkpoint(self._uid)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._checkpoint(state).write(path)
+            self.size_bytes = self._checkpoint(state).write(path)
         except (OSError, RecordError) as error:
             if not self.failure:
                 log.warning("%s: not written, the run could not be resumed: %s", path.name, error)

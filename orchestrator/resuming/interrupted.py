@@ -47,7 +47,7 @@ class Interrupted:
         uid: The run.
         start: Its start document.
         chain: Uids of the runs that are one experiment so far, the first first, this one last.
-        checkpoint: Where it stood.
+        checkpoint: Where it stood; None where it was cut off before it had begun anything.
         since: What its journal has beyond that.
         recovery: What was done to close it.
     """
@@ -55,7 +55,7 @@ class Interrupted:
     uid: str
     start: Mapping[str, Any]
     chain: tuple[str, ...]
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | None
     since: Since
     recovery: Recovery
 
@@ -97,8 +97,12 @@ def find_interrupted(data: Path, reference: str) -> Interrupted:
         what = f"goes on in run {later[0]} already"
         raise ResumeError(who, what, remedy=f"operando resume {later[0][:8]}, if that was cut off")
     chain = _chain_to(directory, start, uid)
-    checkpoint = _checkpoint(directory, chain, start, who)
+    checkpoint = _checkpoint(directory, chain)
     since = _since(directory, chain, checkpoint)
+    if checkpoint is None and since.recorded.total():
+        what = "its laboratory was part of the program that ended, and its cell ended with it"
+        remedy = "serve the laboratory for itself (`operando bench`), or run the experiment again"
+        raise ResumeError(who, what, remedy=remedy)
     return Interrupted(uid, start, chain, checkpoint, since, recovery)
 
 
@@ -138,33 +142,23 @@ def _chain_to(directory: DataDirectory, start: Mapping[str, Any], uid: str) -> t
     return tuple(chain)
 
 
-def _checkpoint(
-    directory: DataDirectory, chain: Sequence[str], start: Mapping[str, Any], who: str
-) -> Checkpoint:
-    """The newest checkpoint of a chain: a run may have been cut off before it wrote its first.
-
-    Raises:
-        ResumeError: There is none.
-    """
+def _checkpoint(directory: DataDirectory, chain: Sequence[str]) -> Checkpoint | None:
+    """The newest checkpoint of a chain: a run may have been cut off before it wrote its first."""
     for uid in reversed(chain):
         checkpoint = read_checkpoint(directory.checkpoint(uid))
         if checkpoint is not None:
             return checkpoint
-    if start.get("simulation") is not None:
-        what = "its laboratory was part of the program that ended, and its cell ended with it"
-        remedy = "serve the laboratory for itself (`operando bench`), or run the experiment again"
-    else:
-        what, remedy = "had begun nothing yet", "run the experiment again"
-    raise ResumeError(who, what, remedy=remedy)
+    return None
 
 
-def _since(directory: DataDirectory, chain: Sequence[str], checkpoint: Checkpoint) -> Since:
+def _since(directory: DataDirectory, chain: Sequence[str], checkpoint: Checkpoint | None) -> Since:
     """Read the journals from the newest back: what counts stands in the newest that has it."""
     since, spectra = Since(), 0
     cell: dict[str, Any] | None = None
+    run, seq = (chain[0], -1) if checkpoint is None else (checkpoint.run, checkpoint.seq)
     for uid in reversed(chain):
-        reading = _Reading(checkpoint.seq if uid == checkpoint.run else -1, since)
-        reading.counts = chain.index(uid) >= chain.index(checkpoint.run)
+        reading = _Reading(seq if uid == run else -1, since)
+        reading.counts = chain.index(uid) >= chain.index(run)
         for piece in scan(directory.journal(uid)):
             if isinstance(piece, Entry) and piece.name != "stop":
                 reading.take(piece)

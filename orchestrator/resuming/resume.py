@@ -13,6 +13,7 @@ from devices.adoption import Adoption
 from devices.potentiostat import Potentiostat
 from orchestrator.bench import Bench
 from orchestrator.errors import ResumeError, ResumeHeldError
+from orchestrator.records.checkpoint import Checkpoint
 from orchestrator.records.software import software_hash
 from orchestrator.resuming.interrupted import Interrupted
 from orchestrator.resuming.plan import check_plan, experiment_of, plan_of
@@ -26,6 +27,10 @@ run, it is left out, or the run is left as it was cut off."""
 
 Ask = Callable[[str], Answer]
 """Asked with a sentence that says what was found."""
+
+
+_NOTHING = Adoption("finished", text="nothing had been begun, so that it begins now")
+"""Where a run was cut off before anything."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +51,9 @@ class Found:
 def changes(run: Interrupted, bench: Bench) -> list[str]:
     """What is not as it was when the run was cut off, each in a few words; row 41."""
     kept, found = run.checkpoint, []
-    if bench.profile.profile_hash != kept.profile_hash:
+    if bench.profile.profile_hash != run.start.get("profile_hash"):
         found.append(f"the profile of {bench.profile.bench} is another")
-    if software_hash() != kept.software:
+    if kept is not None and software_hash() != kept.software:
         found.append("the software is another")
     if run.recovery.frames_lost:
         found.append(f"frames cannot be read: {', '.join(run.recovery.frames_lost)}")
@@ -69,8 +74,9 @@ def check_resumable(run: Interrupted, bench: Bench) -> None:
         what = f"{bench.profile.bench} is simulated in this process: its cell is a new one"
         remedy = "name the laboratory that it was run on with --laboratory"
         raise ResumeError(run.who, what, remedy=remedy)
-    if not isinstance(bench.devices.get(run.checkpoint.potentiostat), Potentiostat):
-        what = f"was run with the potentiostat {run.checkpoint.potentiostat}, which is not there"
+    cell = "" if run.checkpoint is None else run.checkpoint.potentiostat
+    if cell and not isinstance(bench.devices.get(cell), Potentiostat):
+        what = f"was run with the potentiostat {cell}, which is not there"
         raise ResumeError(run.who, what, remedy="name its bench with --bench")
 
 
@@ -99,38 +105,42 @@ def resume_run(
         DeviceError: The instrument does not answer, or cannot be switched off.
     """
     check_resumable(run, bench)
-    found = _read(run, bench, ask)
-    place = Place(
-        state=run.checkpoint.plan,
-        adoption=found.adoption,
-        noted=run.since.noted,
-        frames=run.since.frames,
-        recorded=run.since.recorded,
-        skips_step=found.answer == "skip",
-        text=found.text,
-    )
+    kept, place = run.checkpoint, None
+    found = Found(_NOTHING, "continue", f"{run.who} was cut off: {_NOTHING.text}")
+    if kept is not None:
+        found = _read(run, kept, bench, ask)
+        place = Place(
+            state=kept.plan,
+            adoption=found.adoption,
+            noted=run.since.noted,
+            frames=run.since.frames,
+            recorded=run.since.recorded,
+            skips_step=found.answer == "skip",
+            text=found.text,
+        )
     plan = plan_of(run.start, bench, _said(run, found), run.who)
     with _going_on(bench, run, place):
         return run_plan(plan, bench, speak=speak, on_pause=on_pause)
 
 
 @contextmanager
-def _going_on(bench: Bench, run: Interrupted, place: Place) -> Iterator[None]:
+def _going_on(bench: Bench, run: Interrupted, place: Place | None) -> Iterator[None]:
     keeper = bench.keeper
     assert keeper is not None  # noqa: S101 - `check_resumable` has seen that it outlasts us
-    keeper.place, keeper.chain, keeper.campaign = place, run.chain, run.checkpoint.campaign
+    keeper.place, keeper.chain = place, run.chain
+    keeper.campaign = {} if run.checkpoint is None else run.checkpoint.campaign
     try:
         yield
     finally:
         keeper.place, keeper.chain, keeper.campaign = None, (), {}
 
 
-def _read(run: Interrupted, bench: Bench, ask: Ask | None) -> Found:
+def _read(run: Interrupted, kept: Checkpoint, bench: Bench, ask: Ask | None) -> Found:
     """Read the instrument and decide; unless a program goes on, the cell is off."""
-    pstat: Potentiostat = bench.devices[run.checkpoint.potentiostat]
-    state, journaled = run.checkpoint.plan["potentiostat"], run.since.journaled
+    pstat: Potentiostat = bench.devices[kept.potentiostat]
+    state, journaled = kept.plan["potentiostat"], run.since.journaled
     adoption = pstat.adopt(state, journaled)
-    why = _asks(run, adoption)
+    why = _asks(run, kept, adoption)
     if not why:
         return Found(adoption, "continue", _told(run, adoption))
     if adoption.found == "running":
@@ -149,26 +159,18 @@ def _read(run: Interrupted, bench: Bench, ask: Ask | None) -> Found:
     return Found(adoption, answer, f"{text}; {words[answer]}")
 
 
-def _asks(run: Interrupted, adoption: Adoption) -> str:
+def _asks(run: Interrupted, kept: Checkpoint, adoption: Adoption) -> str:
     """Why a person must decide; empty where the run goes on by itself."""
     if adoption.found == "lost":
         return "what was found does not fit what was left"
-    in_step = Course.of(run.checkpoint.plan["course"]).stage in ("before", "steps", "after")
-    if in_step and adoption.found != "finished" and _policy(run) == "hold":
-        return "on_interruption: hold"
-    return ""
-
-
-def _policy(run: Interrupted) -> str:
-    """What the experiment says of the step in which the run was cut off."""
-    here = run.checkpoint.plan["course"]["here"]
-    return policy_of(run, -1 if here is None else here["step_index"])
-
-
-def policy_of(run: Interrupted, step_index: int) -> str:
-    """``resume`` or ``hold``, as the file has it for a step."""
+    course = Course.of(kept.plan["course"])
+    in_step = course.stage in ("before", "steps", "after") and course.here is not None
+    if not in_step or adoption.found == "finished":
+        return ""
     experiment = experiment_of(run.start, run.who)
-    return "resume" if experiment is None else experiment.interruption_policy(step_index)
+    assert course.here is not None  # noqa: S101 - it is in a step
+    held = experiment and experiment.interruption_policy(course.here.step_index) == "hold"
+    return "on_interruption: hold" if held else ""
 
 
 def _said(run: Interrupted, found: Found) -> Mapping[str, Any]:

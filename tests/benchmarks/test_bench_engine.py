@@ -27,6 +27,7 @@ from ophyd.status import Status
 from devices import CellLimits
 from orchestrator.bench import open_bench
 from orchestrator.engine import Engine
+from orchestrator.records.keeper import CheckpointKeeper
 from plans import in_situ_mri
 from plans.stubs import wait_any
 
@@ -34,7 +35,7 @@ PAIRS = 5
 MOST = 1.25
 
 
-def plan(bench):
+def plan(bench, cycles=21):
     return in_situ_mri(
         bench.pstat,
         bench.mri,
@@ -42,7 +43,7 @@ def plan(bench):
         limits=CellLimits(-5, 5, -1, 1),
         max_capacity_mah=1,
         current_ma_per_cm2=0.01,  # no short in this benchmark
-        cycles=21,  # of 70 min: a day
+        cycles=cycles,  # of 70 min: 21 are a day
     )
 
 
@@ -154,3 +155,28 @@ def test_our_plan_costs_little_more_than_plain_bluesky(engines):
     assert bench.live.snapshot().frames["mri"] > 3
     assert whole <= MOST
     assert strict <= MOST
+
+
+def test_what_the_checkpoint_costs(tmp_path, record_property):
+    """Beside the same day without: it is written only where the cell outlives the process."""
+    with open_bench("sim-mri", data=tmp_path, sample={"seed": 1}) as bench:
+        keeper = CheckpointKeeper(bench._recorder, bench.profile, bench.clock)
+        both = Engines(bench)
+        times = {None: [], keeper: []}
+        wall_s = 0.0
+        for _ in range(2):
+            for kept in times:
+                bench.keeper = bench.RE.keeper = kept
+                began_s = time.monotonic()
+                times[kept].append(both.run(bench.RE, plan(bench, cycles=3)))
+                wall_s += (1 if kept else -1) * (time.monotonic() - began_s)
+    number = keeper.written // 2
+    extra_s = statistics.median(times[keeper]) - statistics.median(times[None])
+    text = (
+        f"{7 * number} checkpoints a day of {keeper.size_bytes} bytes: "
+        f"{1e3 * extra_s / number:.2f} ms of processor, {1e3 * wall_s / 2 / number:.1f} ms in all"
+    )
+    record_property("checkpoint", text)
+    print(text)
+    assert keeper.failure == ""
+    assert extra_s / number < 0.01, text

@@ -16,7 +16,7 @@ from orchestrator.resuming.interrupted import find_interrupted
 from tests.cut_off_run import begin, go_on, in_child
 from tests.served_laboratory import served
 
-SAMPLE = {"model": "llzo_cell", "preset": "small_4p8", "seed": 3}
+SAMPLE = {"model": "llzo_cell", "preset": "small_4p8", "seed": 3, "jitter": 0.0}
 FILE = """
 experiment: cut off
 bench: sim-mri
