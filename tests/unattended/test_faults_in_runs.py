@@ -15,6 +15,7 @@ from orchestrator.records.directory import DataDirectory
 from orchestrator.records.runs import load_run
 from orchestrator.report import write_report
 from orchestrator.running import run_experiment
+from tests.promises import Witness
 
 FRAME_S = 0.3 * 52 * 16  # 249.6 s
 
@@ -35,14 +36,15 @@ class Done:
     def __init__(self, data, one: Experiment, *faults: str) -> None:
         recipe = one.sample.simulate_as.model_dump(exclude_none=True)
         with open_bench("sim-mri", data=data, sample=recipe, faults=faults) as bench:
+            seen = Witness(bench)
             self.result = run_experiment(one, bench, speak=io.StringIO())
-            self.off = not bench.pstat._backend.output_on()
+            assert not bench.pstat._backend.output_on()
             self.truth = bench.laboratory.truth()
+        seen.promises_kept()
         self.directory = DataDirectory(data)
         self.run = load_run(self.directory.journal(self.result.uid))
         self.echem = self.run.streams["echem"]
         self.since_s = self.echem["time"] - self.run.start["time"]
-        assert self.off
 
 
 def test_a_short_ends_the_run_and_stands_in_its_records(tmp_path):

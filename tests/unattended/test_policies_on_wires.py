@@ -14,6 +14,7 @@ from orchestrator.profile.loading import load_profile
 from orchestrator.records.directory import DataDirectory
 from orchestrator.records.runs import load_run
 from orchestrator.running import run_experiment
+from tests.promises import Witness
 
 POLICY = {"retry": 10, "wait_s": 60}
 UP_S, REST_S, DOWN_S = 600, 60, 300
@@ -67,10 +68,12 @@ def test_no_charge_is_lost_or_passed_twice(tmp_path, bench_name, fault):
     fault = fault.format(start=STARTS[bench_name])
     recipe = one.sample.simulate_as.model_dump(exclude_none=True)
     with open_bench(bench_name, data=tmp_path, sample=recipe, faults=[fault]) as bench:
+        seen = Witness(bench)
         result = run_experiment(one, bench, speak=io.StringIO())
         world = bench.laboratory.world
         net_mah, moved_mah = world.sample.charge_mah(world.now())
         assert not bench.pstat._backend.output_on()
+    seen.promises_kept()
     assert result.stop_reason == "completed"
     run = load_run(DataDirectory(tmp_path).journal(result.uid))
     kinds = list(run.streams["events"]["event_kind"])

@@ -16,12 +16,14 @@ import yaml
 
 from orchestrator.bench import open_bench
 from orchestrator.errors import BusyError, UnsafeBenchError
+from orchestrator.records.recovery import recover
 from orchestrator.watchdog.latch import Latch
 from sim.instruments.keithley_2450 import Keithley2450
 from sim.samples.linear_cell import LinearCell
 from sim.wire.tcp import Served, serve
 from sim.world import World
 from tests.command import ROOT, environment, wait_until
+from tests.promises import journal_kept
 from tests.warm import Child
 
 PROMPT_S = 2.0
@@ -68,6 +70,11 @@ class Laboratory:
         path = self.folder / "watched.yaml"
         path.write_text(yaml.safe_dump(document | changes), encoding="utf-8")
         return path
+
+    def journal(self) -> Path:
+        """The journal of the one run."""
+        (journal,) = (self.folder / "data" / "journals").glob("*.jsonl")
+        return journal
 
     def lines(self) -> list[dict]:
         """What watchdogs wrote down."""
@@ -151,6 +158,10 @@ def test_a_killed_engine_is_followed_by_a_cell_that_is_off(laboratory, engines, 
     acted = laboratory.lines()[-1]
     assert (acted["what"], acted["off"], acted["unsafe"]) == ("acted", ["pstat"], {})
     assert "process ended" in acted["reason"]
+    assert journal_kept(laboratory.journal(), complete=False).documents
+    recover(laboratory.folder / "data")
+    stop = journal_kept(laboratory.journal()).documents[-1][1]
+    assert stop["reason"].startswith("interrupted")
 
 
 def test_a_stopped_engine_is_switched_off_and_finds_out_when_it_goes_on(
@@ -167,6 +178,7 @@ def test_a_stopped_engine_is_switched_off_and_finds_out_when_it_goes_on(
     assert "watchdog has switched off" in said
     assert said.endswith("off True\n")
     assert not laboratory.on
+    assert journal_kept(laboratory.journal()).documents[-1][1]["exit_status"] == "fail"
 
 
 def test_a_loop_that_hangs_is_switched_off(laboratory, engines, latency):
@@ -206,6 +218,7 @@ def test_an_engine_that_loses_its_watchdog_goes_safe(laboratory, engines, number
     said = engine.end()
     assert "ended: watched: the watchdog" in said
     assert said.endswith("off True\n")
+    assert journal_kept(laboratory.journal()).documents[-1][1]["exit_status"] == "fail"
 
 
 @pytest.mark.soak
