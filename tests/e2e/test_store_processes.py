@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import select
@@ -17,15 +18,20 @@ import numpy as np
 import psutil
 import pytest
 
+from orchestrator.bench import open_bench
 from orchestrator.cli import main
 from orchestrator.errors import RecordError
+from orchestrator.experiment import load_experiment
+from orchestrator.experiment.templates import example_path
 from orchestrator.records.directory import DataDirectory
 from orchestrator.records.locks import is_locked
 from orchestrator.records.recorder import Recorder
 from orchestrator.records.recovery import rebuild_store, recover
 from orchestrator.records.store import open_store
 from orchestrator.records.uploads import api_key_file, server_lock, uploader_lock, users_lock
+from orchestrator.running import run_experiment
 from tests import sample_run
+from tests.promises import Witness
 
 DEADLINE_S = 60.0
 # what libraries say of each other is not ours to repair
@@ -232,6 +238,37 @@ def test_killed_processes_are_replaced_and_nothing_is_there_twice(catalogue):
     assert table.index.tolist() == list(range(1, 2001))
     assert len(store.db[uids[0]].table("echem")) == 15
     assert store.db[-1].start["uid"] == uid
+
+
+def test_a_run_does_not_notice_a_store_that_hangs(catalogue):
+    """Row 25: server and uploader are stopped; what waits is uploaded once when they go on."""
+    data, uids, store, _ = catalogue
+    sample_run.record_run(data, frames=0)
+    store.wait_uploaded()
+    pids = [json.loads((DataDirectory(data).store / "server.json").read_text())["pid"]]
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if str(data) in words and "orchestrator.records.uploader" in words:
+            pids.append(process.pid)
+    assert len(pids) == 2
+    one = load_experiment(example_path("quick_look"), environ={})
+    recipe = one.sample.simulate_as.model_dump(exclude_none=True)
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        with open_bench("sim-mri", data=data, sample=recipe) as bench:
+            seen = Witness(bench)
+            result = run_experiment(one, bench, speak=io.StringIO())
+        assert result.stop_reason == "completed"
+        echem = [doc for name, doc in seen.promises_kept().documents if name == "event_page"]
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    store.wait_uploaded(result.uid)
+    rows = sum(len(page["seq_num"]) for page in echem)
+    assert store.db[result.uid].table("echem").index.tolist() == list(range(1, rows + 1))
+    assert list(store.cat).count(result.uid) == 1
+    assert len(store.db[uids[0]].table("echem")) == 15
 
 
 def test_a_run_that_cannot_come_is_not_waited_for(catalogue):
