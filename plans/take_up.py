@@ -38,6 +38,7 @@ def take_up(
         return (yield from outcome_of(progress, position))
     if place.skips_step or found.left is None:
         yield from note(progress.event, "step_left_out", f"{position}: nothing more of it is run")
+        yield from bps.stop(pstat)  # else the next step would be asked for while this one runs
         return Outcome()
     known = pstat.technique or technique_of(progress, position)
     yield from check_again(progress)

@@ -287,7 +287,14 @@ class Campaign:
         return Point(kind, max(1, math.ceil(most * share)), after)
 
     def _arguments(self) -> list[str]:
-        common = ["--data", str(self.data.root), "--no-progress", "--laboratory", str(self._file)]
+        common = [
+            "-vv",
+            "--data",
+            str(self.data.root),
+            "--no-progress",
+            "--laboratory",
+            str(self._file),
+        ]
         again, self._again = self._again, False
         if any(self.data.journals.glob("*.jsonl")) and not again:
             return ["resume", "-1", "--yes", "--no-report", *common]

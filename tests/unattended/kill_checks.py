@@ -120,15 +120,17 @@ def _spectra_once(columns: Mapping[str, Any]) -> None:
 
 
 def _steps(echem: Mapping[str, Any]) -> dict[tuple[int, int], float]:
-    """Net charge of each step: of its last record less that of the step before."""
+    """Net charge of each step: of its last record less that of the step before.
+
+    A spectrum before the first step is none of them: it may fall to a kill, which is recorded.
+    """
     keys = list(zip(echem["pstat_cycle"].tolist(), echem["pstat_step_index"].tolist(), strict=True))
     changes = [k for k, (a, b) in enumerate(pairwise(keys)) if a != b]
     ends = [*changes, len(keys) - 1]
     assert len({keys[end] for end in ends}) == len(ends), "a step comes twice"
-    charges = echem["pstat_charge_mah"][ends]
-    return dict(
-        zip([keys[end] for end in ends], np.diff(charges, prepend=0.0).tolist(), strict=True)
-    )
+    charges = np.diff(echem["pstat_charge_mah"][ends], prepend=0.0).tolist()
+    by_step = dict(zip([keys[end] for end in ends], charges, strict=True))
+    return {key: charge for key, charge in by_step.items() if key[1] >= 0}
 
 
 def nothing_lost(acknowledged: Mapping[str, bytes]) -> int:
