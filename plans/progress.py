@@ -369,7 +369,8 @@ class Progress:
         steps = (*self.cycling.before, *self.cycling.after)
         devices = [track.device for track in self.series]
         devices += [step.device for step in steps if isinstance(step, FrameStep)]
-        found = {id(one): one for one in devices if hasattr(one, "adopt")}
+        # a series of spectra is adopted too, but its state is the potentiostat's
+        found = {id(one): one for one in devices if hasattr(one, "checkpoint")}
         return list(found.values())
 
     def _recorded(self, track: Track, place: Place) -> bool:
