@@ -79,7 +79,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
 
 def _add(args: argparse.Namespace, store: JobStore, out: Output) -> int:
-    from orchestrator.schedule.asking import Wish, add_job
+    from orchestrator.schedule.asking import Wish, add_job, written
 
     wish = Wish(
         experiment=args.experiment,
@@ -96,6 +96,8 @@ def _add(args: argparse.Namespace, store: JobStore, out: Output) -> int:
     )
     added = add_job(store, args.data, wish)
     job = added.job
+    if added.new:
+        written(args.data, "job-added", getpass.getuser(), job)
     known = "" if added.new else "is already queued: "
     runs = f", {added.runs} runs" if added.runs > 1 else ""
     out.line(f"job {job.id[:8]} {known}{added.name} on {job.request.bench}{runs}, {_when(job)}")
@@ -145,7 +147,7 @@ def _show(args: argparse.Namespace, store: JobStore, out: Output) -> int:
 
 
 def _change(args: argparse.Namespace, store: JobStore, out: Output) -> int:
-    from orchestrator.schedule.asking import acknowledge
+    from orchestrator.schedule.asking import acknowledge, written
 
     by = getpass.getuser()
     if args.action == "remove":
@@ -154,6 +156,8 @@ def _change(args: argparse.Namespace, store: JobStore, out: Output) -> int:
         job = acknowledge(store, args.job, args.decision, by=by)
     else:
         job = store.hold(args.job, held=args.action == "hold", by=by)
+    decided = {"decision": args.decision} if args.action == "ack" else {}
+    written(args.data, f"job-{args.action}", by, job, **decided)
     held = ", held back" if job.held else ""
     out.line(f"job {job.id[:8]}: {job.state}{held}")
     out.result(job.as_dict())

@@ -58,6 +58,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
 def _new(args: argparse.Namespace, tokens: TokenFile, out: Output) -> int:
     from orchestrator.errors import ControlError
+    from orchestrator.http.places import HttpFiles
     from orchestrator.http.tokens import Role
 
     if args.days is not None and not (math.isfinite(args.days) and args.days > 0):
@@ -67,6 +68,9 @@ def _new(args: argparse.Namespace, tokens: TokenFile, out: Output) -> int:
     token = tokens.make(args.name, Role(args.role), life_s=life_s)
     _audited(args, "token-new", role=args.role)
     said = {"name": args.name, "role": args.role}
+    address = HttpFiles(args.data).address_now()
+    if address is not None:
+        out.warn(f"`operando serve` listens at {address.url}")
     if place is not None:
         with os.fdopen(place, "w", encoding="ascii") as file:
             file.write(f"{token}\n")

@@ -22,7 +22,7 @@ from orchestrator.records.audit import AuditLog
 from orchestrator.records.directory import DataDirectory, replace_durably
 from orchestrator.remote import Message, ask, under_way
 from orchestrator.safe_off import energisers, switch_off
-from orchestrator.schedule.asking import Added, Wish, acknowledge, add_job
+from orchestrator.schedule.asking import Added, Wish, acknowledge, add_job, written
 from orchestrator.schedule.job import Job
 from orchestrator.schedule.jobs import JobStore
 
@@ -224,8 +224,8 @@ class Acting:
         except RecordError:
             return  # it is off all the same, and the log of the server says so
 
-    def _written(self, kind: str, asker: Asker, job: Job, **more: Any) -> None:
-        self._audit.append(kind, asker.who, job=job.id, bench=job.request.bench, **more)
+    def _written(self, kind: str, asker: Asker, job: Job, **more: str) -> None:
+        written(self._directory.root, kind, asker.who, job, **more)
 
     @contextmanager
     def _file(self, wish: NewJob) -> Iterator[Path]:

@@ -28,6 +28,7 @@ from orchestrator.http.head import (
     Receive,
     Scope,
     check_fresh,
+    check_host,
     check_origin,
     checked_key,
     whole_body,
@@ -91,7 +92,7 @@ class Gate:
         except Refused as refusal:
             await self._refuse(head, refusal, guarded)
             return
-        scope.setdefault("state", {})["caller"] = caller
+        scope.setdefault("state", {}).update(caller=caller, still=lambda: self._still(head))
         if caller is None or head.method in _SAFE:
             await self._app(scope, receive, guarded)
             return
@@ -108,11 +109,12 @@ class Gate:
         Raises:
             Refused: Not from there, or nobody that is known.
         """
-        check_origin(head, self._names)
-        if head.path in PUBLIC:
+        check_host(head, self._names)
+        if head.path in PUBLIC:  # a link to the page may be followed from anywhere
             if head.method not in _SAFE:
                 raise Refused(405, f"{head.path[:40]} is only read", "use GET")
             return None
+        check_origin(head)
         kind, _, token = head.headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not token or "authorization" in head.repeated:
             raise Refused(401, "no token", "send `Authorization: Bearer TOKEN`")
@@ -125,6 +127,14 @@ class Gate:
                 401, "the token is not known, revoked or over", "`operando token new` makes one"
             )
         return caller
+
+    def _still(self, head: Head) -> bool:
+        """Whether who asked is still known: an answer that lasts ends when the token does."""
+        token = head.headers.get("authorization", "").partition(" ")[2]
+        try:
+            return self._tokens.caller(token.strip()) is not None
+        except ControlError:
+            return False
 
     # --- requests that change something ---------------------------------------------------------
 

@@ -83,15 +83,15 @@ class Head:
         return Asked(who, self.method, self.path, self.headers.get(KEY_HEADER, ""))
 
 
-def check_origin(head: Head, names: Collection[str]) -> None:
-    """Refuse what is too long, names that are not ours and pages that are not ours.
+def check_host(head: Head, names: Collection[str]) -> None:
+    """Refuse what is too long, and names that are not ours.
 
     Args:
         head: What the request says of itself.
         names: Host names that are ours.
 
     Raises:
-        Refused: It comes from elsewhere.
+        Refused: A page that makes its own name point here asks, for example.
     """
     if head.size_bytes > MAX_HEAD_BYTES:
         raise Refused(431, f"path and headers are longer than {MAX_HEAD_BYTES} bytes", "send less")
@@ -102,7 +102,15 @@ def check_origin(head: Head, names: Collection[str]) -> None:
             f"the host {host[:60]!r} is not one of this server",
             "ask by 127.0.0.1 or localhost, or start it with --host-name",
         )
-    origin = head.headers.get("origin")
+
+
+def check_origin(head: Head) -> None:
+    """Refuse pages that are not ours.
+
+    Raises:
+        Refused: A page of another origin asks.
+    """
+    host, origin = head.headers.get("host", ""), head.headers.get("origin")
     if origin is not None and (
         "origin" in head.repeated or not _same_origin(origin, host, head.scheme)
     ):

@@ -53,6 +53,7 @@ def _everything(router: APIRouter, service: Service) -> None:
 
     @router.get("/changes", summary="Changes as Server-Sent Events; resumes after Last-Event-ID")
     async def changes(
+        request: Request,
         last_event_id: Annotated[str, Header(max_length=40)] = "",
     ) -> Response:
         lookout = service.lookout
@@ -64,6 +65,8 @@ def _everything(router: APIRouter, service: Service) -> None:
             await lookout.joined()
             try:
                 async for piece in lookout.changes.stream(last_event_id):
+                    if not request.state.still():
+                        return
                     yield piece
             finally:
                 lookout.left()

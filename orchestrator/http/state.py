@@ -15,13 +15,14 @@ from orchestrator.http.benches import bench_states, interlocks_seen
 from orchestrator.http.runs import RunBook
 from orchestrator.records.audit import GENESIS, AuditCheck, Kept, read_audit, verify
 from orchestrator.records.directory import DataDirectory
-from orchestrator.schedule.job import ASKING, Job
+from orchestrator.schedule.job import ASKING, ENDED, Job
 from orchestrator.schedule.jobs import JobStore
 from orchestrator.telling import spool_directory
 
 _LOW_BYTES = 2 * 10**9
 _LAST_RUNS = 20
 _LAST_TOLD = 20
+_LAST_ENDED = 50
 _TAIL_BYTES = 2**18
 _GRAIN_BYTES = 2**26
 
@@ -47,7 +48,7 @@ class State:
 
     def everything(self) -> dict[str, Part]:
         """By kind (``bench``, ``job``, ``run``, ``live``, ...), each thing by its name."""
-        jobs, under_way = self._store.jobs(), self.runs.under_way()
+        jobs, under_way = self._last_jobs(), self.runs.under_way()
         benches = bench_states(jobs, under_way)
         runs = {one["uid"]: one for one in self.runs.summaries(_LAST_RUNS)}
         found: dict[str, Part] = {
@@ -62,6 +63,14 @@ class State:
         }
         found["alert"] = alerts(found, jobs)
         return found
+
+    def _last_jobs(self) -> list[Job]:
+        """What has not ended, and what ended last."""
+        jobs = self._store.jobs()
+        ended = [job for job in jobs if job.state in ENDED]
+        old = sorted(ended, key=lambda job: job.ended_s or 0.0)[:-_LAST_ENDED]
+        known = {job.id for job in old}
+        return [job for job in jobs if job.id not in known]
 
     def job(self, job: Job) -> dict[str, Any]:
         """A job, with why it waits."""

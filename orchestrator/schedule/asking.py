@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import ScheduleError
+from orchestrator.errors import RecordError, ScheduleError
 from orchestrator.estimate import check_disk
 from orchestrator.experiment import bench_of, load_campaign
+from orchestrator.records.audit import AuditLog
+from orchestrator.records.directory import DataDirectory
 from orchestrator.schedule.hashes import hashes_of
 from orchestrator.schedule.job import AUTOMATIC, Job, Request
 from orchestrator.schedule.jobs import JobStore
 from orchestrator.schedule.times import Start, start_time
+
+log = logging.getLogger(__name__)
 
 JOBS = "jobs.sqlite"
 """The queue's file in a data directory."""
@@ -135,3 +140,21 @@ def acknowledge(store: JobStore, job: str, decision: str, *, by: str) -> Job:
     again = decision == "again"
     hashes = hashes_of(found.request.experiment, found.request.profile) if again else None
     return store.acknowledge(found.id, decision, by=by, hashes=hashes)
+
+
+def written(data: Path, kind: str, who: str, job: Job, **more: str) -> None:
+    """Write down that somebody changed the queue; the job's own history has it too.
+
+    Args:
+        data: The data directory.
+        kind: ``job-added``, ``job-hold`` and the like.
+        who: Who did.
+        job: The job as it is now.
+        **more: What belongs to it.
+    """
+    try:
+        AuditLog(DataDirectory(data).audit).append(
+            kind, who, job=job.id, bench=job.request.bench, state=str(job.state), **more
+        )
+    except RecordError as error:
+        log.warning("%s", error)

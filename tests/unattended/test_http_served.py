@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime
 import json
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import threading
@@ -16,14 +19,20 @@ import httpx
 import orjson
 import psutil
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from orchestrator.errors import ControlError
+from orchestrator.http.app import make_app
 from orchestrator.http.head import MAX_HEAD_BYTES
-from orchestrator.http.listening import MOST_CONNECTIONS, Where
+from orchestrator.http.listening import MOST_CONNECTIONS, Server, Where
 from orchestrator.http.places import HttpFiles
+from orchestrator.http.service import Service
 from orchestrator.http.tokens import Role, TokenFile
 from orchestrator.records.audit import read_audit, verify
 from orchestrator.records.runs import find_run, load_run
+from orchestrator.schedule.jobs import JobStore
 from tests.command import OPERANDO, default_signals, energised, environment, wait_until
 from tests.e2e.test_control_processes import experiment
 
@@ -76,12 +85,12 @@ class Serve:
 class Listener(threading.Thread):
     """Listens to all changes until the server ends the stream."""
 
-    def __init__(self, serve):
+    def __init__(self, serve, token=""):
         super().__init__(daemon=True, name="asyncio_listener")  # ends with its server
-        self.serve, self.heard = serve, []
+        self.serve, self.heard, self.token = serve, [], token or serve.reader
 
     def run(self):
-        headers = {"authorization": f"Bearer {self.serve.reader}"}
+        headers = {"authorization": f"Bearer {self.token}"}
         with (
             httpx.Client(trust_env=False, timeout=60.0) as client,
             client.stream("GET", f"{self.serve.url}/api/changes", headers=headers) as stream,
@@ -229,6 +238,18 @@ def test_a_revoked_token_is_refused_at_once(serve):
     assert serve.client.get("/api", headers=carol).status_code == 401
 
 
+def test_a_stream_ends_with_its_token(serve):
+    tokens = TokenFile(HttpFiles(serve.data).tokens)
+    listener = Listener(serve, tokens.make("dave", Role.READ))
+    listener.start()
+    wait_until(lambda: listener.of("state"), what="everything at once")
+    tokens.revoke("dave")
+    serve.client.get("/api")  # refused, a line of the audit log: news for everybody else
+    listener.join(20)
+    assert not listener.is_alive()
+    assert not listener.of("audit")
+
+
 def test_a_stream_that_is_open_does_not_keep_it_from_ending(serve):
     """Last of these: the server ends in order with a page connected, and says nowhere any more."""
     listener = Listener(serve)
@@ -264,6 +285,52 @@ def test_off_loopback_only_with_tls_or_a_tunnel(tmp_path, capsys):
     assert "cannot be used" in capsys.readouterr().err
     assert main(["serve", "--data", str(tmp_path), "--tls-cert", str(key)]) == 2
     assert main(["serve", "--data", str(tmp_path), "--port", "70000"]) == 2
+
+
+def certificate(folder):
+    """Files of a certificate of localhost and its key, both made anew."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    cert_file, key_file = folder / "cert.pem", folder / "key.pem"
+    cert_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ))  # fmt: skip
+    return cert_file, key_file
+
+
+def test_tls_with_the_files_that_are_given(tmp_path):
+    cert, key = certificate(tmp_path)
+    service = Service(tmp_path / "data", JobStore(tmp_path / "data" / "jobs.sqlite"))
+    token = TokenFile(HttpFiles(tmp_path / "data").tokens).make("alice", Role.READ)
+    told = []
+    server = Server(make_app(service), Where("0.0.0.0", tls=(cert, key)), told.append)
+
+    async def asked():
+        serving = asyncio.create_task(server.until_told())
+        while not told:
+            await asyncio.sleep(0.01)
+        url = told[0].replace("0.0.0.0", "localhost")
+        context = ssl.create_default_context(cafile=str(cert))
+        headers = {"authorization": f"Bearer {token}", "origin": url}
+        async with httpx.AsyncClient(verify=context, trust_env=False) as client:
+            answer = await client.get(f"{url}/api", headers=headers)
+        server.leave()
+        await serving
+        return url, answer
+
+    url, answer = asyncio.run(asked())
+    assert url.startswith("https://localhost:")
+    assert (answer.status_code, answer.json()["caller"]["name"]) == (200, "alice")
 
 
 def test_it_ends_by_itself(tmp_path, capsys):

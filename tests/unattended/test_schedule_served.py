@@ -12,6 +12,7 @@ import pytest
 from orchestrator import state
 from orchestrator.cli import main
 from orchestrator.errors import BusyError
+from orchestrator.records.audit import read_audit
 from orchestrator.schedule import supervisor as supervisors
 from orchestrator.schedule.job import Request, State
 from orchestrator.schedule.jobs import JobStore
@@ -228,6 +229,22 @@ def test_files_that_changed_meanwhile_are_asked_about(tmp_path, file, capsys):
     store.claim(runner="test", boot_id="")
     assert main([str(word) for word in [*run, "--no-report"]]) == 0
     assert store.get(job["id"]).state is State.DONE
+
+
+def test_who_changes_the_queue_is_written_down(tmp_path, file, capsys):
+    data = tmp_path / "data"
+    _, job = asked(capsys, "schedule", "add", file, "--data", data)
+    asked(capsys, "schedule", "add", file, "--data", data)  # it is queued already
+    for verb in ("hold", "release", "remove"):
+        asked(capsys, "schedule", verb, job["id"], "--data", data)
+    lines = read_audit(data / "audit.jsonl")
+    assert [line["kind"] for line in lines] == [
+        "job-added",
+        "job-hold",
+        "job-release",
+        "job-remove",
+    ]
+    assert {line["what"]["job"] for line in lines} == {job["id"]}
 
 
 @pytest.mark.parametrize(

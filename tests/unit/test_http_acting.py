@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import closing
 
 import pytest
 
-from orchestrator.http.tokens import Role
+from orchestrator.http.tokens import Role, TokenFile
 from orchestrator.interlocks import Latches
 from orchestrator.records.journal import Journal
 from orchestrator.remote import Answer, ControlServer
@@ -15,6 +16,7 @@ from plans.trip import Trip
 from tests.command import EXAMPLES
 from tests.http_client import Asking
 from tests.sample_run import EPOCH_S, record_run
+from tests.unattended.test_watchdog import laboratory_of
 
 UID = "0f0e0d0c-1111-2222-3333-444455556666"
 
@@ -80,6 +82,16 @@ def test_the_same_key_is_the_same_request_of_the_run_too(asking, run):
     assert first == second != third
 
 
+def test_any_operator_may_stop_what_another_has_begun(asking, run):
+    """Row 36: stop and off are for everybody who may operate, and for nobody else."""
+    for name in ("bob", "carol"):
+        tokens = TokenFile(asking.data / "http" / "tokens.json")
+        asking.tokens[Role.OPERATE] = tokens.make(name, Role.OPERATE)
+        assert asking.post(f"/api/runs/{UID}/stop").status_code == 200
+        assert asking.post(f"/api/runs/{UID}/stop", role=Role.READ).status_code == 403
+    assert [message.on_behalf for message in run] == ["bob over http", "carol over http"]
+
+
 def test_what_the_run_refuses_is_refused(asking, run):
     answer = asking.post(f"/api/runs/{UID}/skip-step")
     assert (answer.status_code, answer.json()["what"]) == (409, "skip-step: did skip_step")
@@ -119,6 +131,35 @@ def test_off_ends_the_runs_of_a_bench_and_is_written_down(asking, run):
     assert (line["who"], line["what"]["bench"]) == ("a-operate over http", "sim-mri")
     asking.post("/api/benches/sim-sem/off")
     assert len(run) == 1  # a run on another bench goes on
+
+
+def test_off_of_hardware_with_the_engine_hanging(asking, tmp_path, monkeypatch):
+    """Row 36: with connections of its own, whatever the run's process does."""
+    monkeypatch.setenv("OPERANDO_BENCHES", str(tmp_path))
+    release = threading.Event()
+
+    def hang(message, peer):
+        release.wait(20)
+        return Answer("done", "too late", UID, 42)
+
+    for laboratory in laboratory_of(tmp_path):
+        laboratory.profile()
+        laboratory.smu.answer(b":OUTP ON")
+        with closing(Journal.create(asking.data / "journals", UID, ballast_bytes=0)) as journal:
+            start = {"uid": UID, "time": EPOCH_S, "plan_name": "p", "bench": "watched"}
+            journal.append("start", start)
+            server = ControlServer(asking.data / "control", hang)
+            server.run_begins(UID)
+            with monkeypatch.context() as patch:
+                patch.setattr("orchestrator.http.acting._OFF_WAITS_S", 0.2)
+                patch.setattr("orchestrator.remote.client._LONGER_S", 0.2)
+                said = asking.post("/api/benches/watched/off").json()
+            release.set()
+            server.close()
+        assert not laboratory.on
+        assert (said["ok"], said["off"], said["unsafe"]) == (True, ["pstat"], {})
+        assert said["simulated_in_process"] is False
+        assert (said["runs"][0]["ended"], said["took_s"] < 2.0) == (False, True)
 
 
 def test_off_of_a_bench_that_is_not_there(asking):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import sqlite3
 import time
 from contextlib import closing
@@ -111,6 +112,13 @@ def test_a_key_is_for_one_request_of_one_token(asking, job):
 @pytest.mark.parametrize("host", [HOST, "localhost", "localhost:9", "[::1]:80", "LAB.example:443"])
 def test_own_names_are_answered_behind_any_port_of_a_tunnel(asking, host):
     assert asking.get("/api", host=host, origin=f"http://{host}").status_code == 200
+
+
+def test_a_link_to_the_page_may_be_followed_from_anywhere_and_nothing_else(asking):
+    from_elsewhere = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate"}
+    assert asking.get("/", None, **from_elsewhere).status_code == 200
+    assert asking.get("/api/state", **from_elsewhere).status_code == 403
+    assert asking.get("/", None, host="evil.example").status_code == 403
 
 
 def test_no_page_of_another_origin_is_let_in(asking):
@@ -264,6 +272,26 @@ def ran(asking):
     return record_run(asking.data)
 
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def test_no_route_that_is_only_read_changes_anything(asking, job, ran, paths):
+    """Row 36: each with names of things that are there, with a token and without."""
+    names = {"{job}": job, "{run}": ran, "{bench}": "sim-mri", "{stream}": "mri", "{frame}": "0"}
+    answered = set()
+    for template in paths:
+        path = template
+        for name, value in names.items():
+            path = path.replace(name, value)
+        path += "/" if path.endswith("changes") else ""  # the stream has no end
+        for method, role in itertools.product(METHODS, (None, Role.READ)):
+            before = fingerprint(asking)
+            status = asking.ask(method, path, role).status_code
+            assert fingerprint(asking) == before, f"{method} {path}"
+            answered |= {template} if status == 200 else set()
+    assert len(answered) > 20
+
+
 WORDS = ("", "latest", "sim-mri", "again", "0", "-1", "..", "%2e%2e%2f", "a" * 200, "\u00e9")
 BODIES = (b"", b"{}", b'{"decision": "done"}', b'{"text": "x"}', b'{"after": "now"}', b"\xff")
 
@@ -282,9 +310,7 @@ def test_nothing_that_changes_anything_is_reachable_without_operate(asking, job,
     while "{" in path:
         begin, end = path.index("{"), path.index("}")
         path = path[:begin] + data.draw(words) + path[end + 1 :]
-    method = data.draw(
-        st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-    )
+    method = data.draw(st.sampled_from(METHODS))
     role = data.draw(st.sampled_from([None, Role.READ]))
     fresh = {"idempotency-key": "k" * 9, "x-operando-time": f"{time.time():.0f}"}
     fresh |= {"content-type": "application/json"}

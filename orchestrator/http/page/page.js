@@ -116,7 +116,7 @@ function drawJobs() {
       can.push(act("remove", `${path}/remove`, {}, "Remove this job?"));
     }
     if (operates() && ["interrupted", "missed", "changed"].includes(one.state)) {
-      ["again", "done", "failed"].forEach((decision) =>
+      ["again", "resume", "done", "failed"].forEach((decision) =>
         can.push(act(decision, `${path}/ack`, { decision }, `Count it as: ${decision}?`)));
     }
     const name = one.request.experiment.split("/").pop();
