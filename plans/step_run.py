@@ -46,6 +46,8 @@ def _attempted(progress: Progress, position: Position) -> MsgGenerator[Outcome]:
     attempt = attempts(progress, position)
     place = progress.taken_up(position)
     if place is None:
+        if progress.course.resumed:  # what was due meanwhile has begun: a spectrum of the open cell
+            yield from progress.settle()
         outcome = yield from attempt(False)  # noqa: FBT003 - see Attempt
     else:
         outcome = yield from take_up(progress, position, place, attempt)
