@@ -42,6 +42,8 @@ IMPORTED = (
     "matplotlib.backends.backend_agg",
     "orchestrator.campaign",
     "orchestrator.cli.attended",
+    "orchestrator.http.app",
+    "orchestrator.http.serving",
     "orchestrator.laboratory",
     "orchestrator.records.store",
     "orchestrator.records.tiled_server",

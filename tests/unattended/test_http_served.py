@@ -9,7 +9,6 @@ import signal
 import socket
 import ssl
 import stat
-import subprocess
 import threading
 import time
 import uuid
@@ -33,8 +32,9 @@ from orchestrator.http.tokens import Role, TokenFile
 from orchestrator.records.audit import read_audit, verify
 from orchestrator.records.runs import find_run, load_run
 from orchestrator.schedule.jobs import JobStore
-from tests.command import OPERANDO, default_signals, energised, environment, wait_until
+from tests.command import OPERANDO, energised, environment, wait_until
 from tests.e2e.test_control_processes import experiment
+from tests.warm import Child
 
 pytestmark = pytest.mark.unattended
 
@@ -46,10 +46,9 @@ class Serve:
         self.data = data
         self.token = TokenFile(HttpFiles(data).tokens).make("alice", Role.OPERATE)
         self.reader = TokenFile(HttpFiles(data).tokens).make("bob", Role.READ)
-        self.process = subprocess.Popen(
+        self.process = Child(
             [OPERANDO, "serve", "--data", data, "--life-s", "300", *options],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env=environment(), preexec_fn=default_signals,
+            cwd=data.parent, env=environment(),
         )  # fmt: skip
         try:
             address = wait_until(HttpFiles(data).address_now, what="listening", timeout_s=60.0)
@@ -111,11 +110,10 @@ class Listener(threading.Thread):
 def serve(tmp_path_factory):
     """A run in real time, and a server that knows nothing of it but its data directory."""
     folder = tmp_path_factory.mktemp("served")
-    run = subprocess.Popen(
+    run = Child(
         [OPERANDO, "run", experiment(folder / "long.yaml"), "--real-time", "--no-report",
          "--data", folder / "data", "--no-progress"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        env=environment(), preexec_fn=default_signals,
+        cwd=folder, env=environment(),
     )  # fmt: skip
     served = None
     try:

@@ -33,6 +33,7 @@ from tests.wire.test_console_driver import TOKEN, agent_on_tcp
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "security.md"
 
+PACKAGES = ("orchestrator", "plans", "devices", "sim")
 SECRET = re.compile(r"token|passw|secret|credential|api.?key", re.IGNORECASE)
 
 
@@ -150,16 +151,10 @@ def test_json_of_an_instrument_is_capped_and_strict(reply):
 
 def test_no_archive_is_unpacked():
     """There is nothing that could write outside the data directory by the names in one."""
-    for package in ("orchestrator", "plans", "devices", "sim"):
-        for path in (ROOT / package).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
-                names = {
-                    ast.Import: lambda one: [alias.name for alias in one.names],
-                    ast.ImportFrom: lambda one: [str(one.module)],
-                    ast.Attribute: lambda one: [one.attr],
-                }.get(type(node), lambda _: [])(node)
-                wrong = {"zipfile", "tarfile", "unpack_archive"} & set(names)
-                assert not wrong, f"{path}: {wrong}"
+    unpacks = re.compile(r"\b(zipfile|tarfile|unpack_archive)\b")
+    files = [path for one in PACKAGES for path in (ROOT / one).rglob("*.py")]
+    assert len(files) > 300
+    assert not [path for path in files if unpacks.search(path.read_text())]
 
 
 def test_frames_are_those_beside_the_journal_wherever_it_says_they_are(tmp_path):
