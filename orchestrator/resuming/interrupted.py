@@ -19,6 +19,9 @@ from orchestrator.records.runs import find_run
 from plans.imaging import SPECTRA
 from plans.progress import ECHEM
 
+_LATEST = "-1"
+"""How the latest run is named where its uid is not."""
+
 
 @dataclass
 class Since:
@@ -88,6 +91,8 @@ def find_interrupted(data: Path, reference: str) -> Interrupted:
     if recovery.live:
         process = f"process {pid}" if pid else "another process"
         raise BusyError(who, f"is being written by {process}", remedy="it needs no resuming")
+    if recovery.removed and reference == _LATEST and any(directory.runs()):
+        return find_interrupted(data, reference)  # killed before it was there: the one before is it
     if recovery.error or recovery.removed:
         what = recovery.error or "had recorded nothing and was removed"
         raise ResumeError(who, what, remedy="run the experiment again")

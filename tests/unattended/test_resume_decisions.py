@@ -285,3 +285,15 @@ def test_nothing_that_had_begun_nothing_is_lost(places):
     assert find_interrupted(data, "-1").checkpoint is None
     assert go_on(file, data).stop_reason == "completed"
     assert there.cell()["throughput_mah"] == pytest.approx(2 * 0.0126 * 540 / 3600, abs=1e-9)
+
+
+def test_the_latest_run_is_the_latest_that_had_recorded_anything(places):
+    """One that was killed before its first line was whole is not what a person wants to go on."""
+    _, data, _, _ = places
+    killed(places, STILL, at_page(1))
+    directory = DataDirectory(data)
+    (uid,) = directory.runs()
+    torn = directory.journal("0" * 32)
+    torn.write_bytes(b'{"seq":0,"name":"start","doc":{"uid":"0000')
+    assert find_interrupted(data, "-1").uid == uid
+    assert list(directory.runs()) == [uid]
