@@ -98,6 +98,25 @@ class Adoption:
     holds: tuple[str, ...] = ()
 
 
+FrameFound = Literal["running", "finished", "missing", "none"]
+"""``running``: the instrument still acquires it. ``finished``: it is there, and not yet fetched.
+``missing``: it was begun or about to be, and will never be there. ``none``: none was being taken,
+or the journal has it."""
+
+
+@dataclass(frozen=True)
+class FrameAdoption:
+    """What a device found of a frame of the run before.
+
+    Attributes:
+        found: In one word.
+        text: The same for people.
+    """
+
+    found: FrameFound
+    text: str
+
+
 @dataclass(frozen=True)
 class Journaled:
     """What the journal holds already, which is more than a checkpoint knows that was cut off.

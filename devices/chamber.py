@@ -249,9 +249,8 @@ class TemperatureChamber(Described, Device):
         if abs(reading.setpoint_celsius - setpoint) > _SAME_SETPOINT_CELSIUS:
             sent = f"{reading.setpoint_celsius:g} C, expected {setpoint:g} C"
             return f"{self.name}: goes to {sent}"
-        if state["moving"]:
-            self._joins = setpoint, Approach(**state["approach"])
-            self._began_s = state["began_s"]
+        self._joins = setpoint, Approach(**state["approach"])
+        self._began_s = state["began_s"] if state["moving"] else self.clock.time()
         return f"{self.name}: {self.state.get()}, {reading.temperature_celsius:.1f} C"
 
     # --- Triggerable, Stoppable ---

@@ -11,11 +11,11 @@ import json
 import logging
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from ophyd.status import Status
 
+from devices.adoption import FrameAdoption
 from devices.errors import InstrumentFault
 from devices.exposure import Scan
 from devices.frame_device import FrameDevice
@@ -30,24 +30,6 @@ _SAME_TIME_S = 1e-3
 _ABOUT_S = 2.0
 """An acquisition that began at most so long before it was asked for is another one [A]: the
 clocks are known much better, and nobody asks twice in that time."""
-
-FrameFound = Literal["running", "finished", "missing", "none"]
-"""``running``: the instrument still acquires it. ``finished``: it is there, and not yet fetched.
-``missing``: it was begun or about to be, and will never be there. ``none``: none was being taken,
-or the journal has it."""
-
-
-@dataclass(frozen=True)
-class FrameAdoption:
-    """What a device found of a frame of the run before.
-
-    Attributes:
-        found: In one word.
-        text: The same for people.
-    """
-
-    found: FrameFound
-    text: str
 
 
 class AdoptableFrames(FrameDevice):

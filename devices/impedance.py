@@ -9,20 +9,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from ophyd import Component as Cpt
 from ophyd import Device
 from ophyd.status import Status
 
-from devices.cell_checkpoint import array, column
+from devices.adoption import FrameAdoption
 from devices.cell_run import Outcome, SpectrumRequest
 from devices.clock import Clock
 from devices.derived import Analyses
 from devices.errors import DeviceError
 from devices.roles import CellLimits, Floats, SpectrumPoints, Sweep, Worker
 from devices.signals import ReadbackSignal
+from devices.spectra_adopting import COLUMNS, AdoptableSpectra, Expected
 
 if TYPE_CHECKING:
     from devices.potentiostat import Potentiostat
@@ -34,14 +35,8 @@ voltage RT/F, 25.7 mV at 25 C."""
 STEP_SERIES = -1
 """Series of the spectra that are steps of the protocol."""
 
-COLUMNS = (
-    *("spectrum", "series", "frequency_hz", "z_real_ohm", "z_imag_ohm"),
-    *("amplitude_v", "amplitude_ma", "dc_current_ma", "dc_voltage_v", "charge_mah"),
-)
-"""Columns of a page, as signals of the device."""
 
-
-class ImpedanceSpectra(Device):
+class ImpedanceSpectra(AdoptableSpectra, Device):
     """The spectra of one potentiostat; stageable, collectable.
 
     `collect_pages` gives one row per frequency of every whole spectrum since the last time. A
@@ -89,7 +84,7 @@ class ImpedanceSpectra(Device):
         self._requests: deque[SpectrumRequest] = deque()
         self._waiting: list[tuple[Floats, dict[str, Any]]] = []
         self._adopted, self._recorded = False, 0
-        self._expected: dict[int, _Expected] = {}
+        self._expected: dict[int, Expected] = {}
 
     def __repr__(self) -> str:
         """What a person at the prompt wants to know."""
@@ -125,62 +120,6 @@ class ImpedanceSpectra(Device):
             for name in COLUMNS
         }
         yield {"data": data, "timestamps": dict.fromkeys(data, stamps), "time": stamps}
-
-    # --- after a crash --------------------------------------------------------------------------
-
-    def checkpoint(self) -> dict[str, Any]:
-        """Number of the last spectrum and those that are no page yet, JSON-able."""
-        waiting = [
-            {"t_s": t_s.tolist()} | {name: column(rows[name]) for name in COLUMNS}
-            for t_s, rows in self._waiting
-        ]
-        return {"spectrum": self.spectrum.get(), "waiting": waiting}
-
-    def restore(self, state: Mapping[str, Any], recorded: int) -> None:
-        """Go on counting; the next `stage` keeps that.
-
-        Args:
-            state: What `checkpoint` has given.
-            recorded: Number of spectra in the journal: those are no page again.
-        """
-        self.drop_all("a run began")
-        self._expected.clear()
-        self._adopted, self._recorded = True, recorded
-        self.spectrum.update(state["spectrum"])
-        self._waiting = []
-        for rows in state["waiting"]:
-            columns: dict[str, Any] = {name: array(rows[name]) for name in COLUMNS}
-            for name in ("spectrum", "series"):
-                columns[name] = columns[name].astype(int)
-            if columns["spectrum"][0] >= recorded:
-                self._waiting.append((array(rows["t_s"]), columns))
-
-    def expect(
-        self, sweep: Sweep, limits: CellLimits, series: int, *, at_rest: bool
-    ) -> SpectrumRequest:
-        """A spectrum is, or was, taken for a series of the run before; whoever claims it gets it.
-
-        Args:
-            sweep: Its frequencies and amplitude.
-            limits: Limits at the cell where no step runs.
-            series: Number of the series.
-            at_rest: Whether the step stands still meanwhile.
-        """
-        expected = self._expected[series] = _Expected()
-        request = SpectrumRequest(sweep, limits, series, expected.ended, at_rest=at_rest)
-        self._requests.appendleft(request)
-        return request
-
-    def claim(self, series: int, done: Callable[[Outcome], None]) -> bool:
-        """Be told of the spectrum that was taken for a series when the run was cut off, once.
-
-        Returns:
-            Whether there is one.
-        """
-        expected = self._expected.pop(series, None)
-        if expected is not None:
-            expected.claimed(done)
-        return expected is not None
 
     # --- for the potentiostat -------------------------------------------------------------------
 
@@ -268,26 +207,6 @@ class ImpedanceSpectra(Device):
             request.done(outcome)
 
 
-class _Expected:
-    """How a spectrum went that nobody of this process has asked for; told to who claims it."""
-
-    def __init__(self) -> None:
-        self._outcome: Outcome | None = None
-        self._done: Callable[[Outcome], None] | None = None
-
-    def ended(self, outcome: Outcome) -> None:
-        """It is over."""
-        self._outcome = outcome
-        if self._done is not None:
-            self._done(outcome)
-
-    def claimed(self, done: Callable[[Outcome], None]) -> None:
-        """Somebody wants to know, now or when it is over."""
-        self._done = done
-        if self._outcome is not None:
-            done(self._outcome)
-
-
 def _linearity(points: SpectrumPoints) -> str:
     largest_v = float(np.nanmax(points.amplitude_v))
     if largest_v <= SMALL_SIGNAL_V:
@@ -338,7 +257,7 @@ class SpectrumSeries:
         self._sweep, self.limits, self._number = sweep, limits, number
         self._at_rest = at_rest
         self._request: SpectrumRequest | None = None
-        self._done: Status | None = None
+        self._joins, self._done = False, cast("Status | None", None)
         common = {"clock": self.clock}
         self.new_frame = ReadbackSignal(name=f"{self.name}_new_frame", value=0, **common)
         self.quality = ReadbackSignal(name=f"{self.name}_quality", value="", **common)
@@ -355,23 +274,35 @@ class SpectrumSeries:
             return self._done
         self.new_frame.update(0)
         self._done = Status(obj=self, timeout=None)
+        joins, self._joins = self._joins, False
+        if joins and self.collects.claim(self._number, self._ended):
+            return self._done
         self._request = SpectrumRequest(
             self._sweep, self.limits, self._number, self._ended, at_rest=self._at_rest
         )
         self.collects.ask(self._request)
         return self._done
 
-    def adopt(self) -> Status | None:
-        """Wait for the spectrum that was being taken when the run before was cut off.
+    def checkpoint(self) -> dict[str, Any]:
+        """Whether a spectrum is being taken, JSON-able."""
+        return {"taking": self._joins or (self._done is not None and not self._done.done)}
 
-        Returns:
-            As `trigger` does; None where there is no such spectrum, so that it is missing.
+    def adopt(self, state: Mapping[str, Any], recorded: int | None = None) -> FrameAdoption:
+        """Look for the spectrum of the run before, once its potentiostat was adopted.
+
+        If it goes on or is there, the next `trigger` joins it instead of asking for another.
+
+        Args:
+            state: The last `checkpoint`.
+            recorded: Not needed: the potentiostat knows it.
         """
-        self.new_frame.update(0)
-        self._done = Status(obj=self, timeout=None)
-        if not self.collects.claim(self._number, self._ended):
-            self._done = None
-        return self._done
+        del recorded
+        self._joins = self.collects.expects(self._number)
+        if self._joins:
+            return FrameAdoption("running", "its spectrum goes on, or was taken meanwhile")
+        if state["taking"]:
+            return FrameAdoption("missing", "its spectrum was not begun, or not taken to its end")
+        return FrameAdoption("none", "no spectrum was being taken")
 
     @property
     def frame(self) -> ReadbackSignal:
@@ -382,6 +313,7 @@ class SpectrumSeries:
     def stop(self, *, success: bool = False) -> None:
         """Take no spectrum any more; one that goes on is not kept. Idempotent."""
         del success
+        self._joins = False
         self.collects.drop(self._request, "aborted")
         self._potentiostat.spectrum_dropped()
 

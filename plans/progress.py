@@ -301,7 +301,7 @@ class Progress:
             "environment": self.surveillance.state(),
             "frames_left": self.frames_left,
             "known": [[*what, times] for what, times in self.event.known.items() if times > 0],
-            "devices": {one.name: one.checkpoint() for one in self._imagers()},
+            "devices": {one.name: one.checkpoint() for one in self._outliving()},
             "name": pstat.name,
             "potentiostat": pstat.checkpoint(),
         }
@@ -372,6 +372,11 @@ class Progress:
         # a series of spectra is adopted too, but its state is the potentiostat's
         found = {id(one): one for one in devices if hasattr(one, "checkpoint")}
         return list(found.values())
+
+    def _outliving(self) -> list[Any]:
+        """Devices beside the potentiostat that go on when the program ends."""
+        chamber = self.surveillance.environment.chamber
+        return self._imagers() if chamber is None else [*self._imagers(), chamber]
 
     def _recorded(self, track: Track, place: Place) -> bool:
         """Whether a frame of a series was recorded after its state was kept last."""

@@ -55,7 +55,9 @@ def run_with_images(
     def inner() -> MsgGenerator[str]:
         keeper = yield from engine_keeper()
         if keeper is not None and keeper.place is not None:
-            _adopt([capture.device for capture in images.values()], keeper.place)
+            spectra = [one.device for one in captures if one.collects is not None]
+            _adopt([*(one.device for one in images.values()), *spectra], keeper.place)
+            _adopt_chamber(environment, keeper.place)
         for capture in images.values():
             yield from bps.configure(capture.device, dict(capture.settings))
         for device in devices:
@@ -92,3 +94,11 @@ def _adopt(devices: Sequence[Any], place: Place) -> None:
         if kept is not None:
             found = device.adopt(kept, place.recorded.get(device.name, 0))
             place.adopted[device.name] = found.found in ("running", "finished")
+
+
+def _adopt_chamber(environment: Environment | None, place: Place) -> None:
+    """Read what became of the temperature; sent there again in the same way, it joins the ramp."""
+    chamber = None if environment is None else environment.chamber
+    kept = None if chamber is None else place.state["devices"].get(chamber.name)
+    if chamber is not None and kept is not None:
+        chamber.adopt(kept)

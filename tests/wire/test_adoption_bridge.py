@@ -65,12 +65,13 @@ def test_a_spectrum_within_the_step_is_taken_to_its_end_and_told_to_its_series(l
     adoption = cut(lab, 108.0, 2.0)
     assert (adoption.found, lab.driven) == ("running", [])
     taken = series(lab)
-    status = taken.adopt()
+    assert taken.adopt({"taking": True}).found == "running"
+    status = taken.trigger()
     assert not status.done
     lab.clock.to(130.0)
     assert status.done
     assert (taken.new_frame.get(), taken.quality.get()[:2]) == (1, "am")
-    assert taken.adopt() is None
+    assert taken.adopt({"taking": False}).found == "none"
     pages = list(lab.pstat.eis.collect_pages())
     assert len(pages) == 1
     assert len(pages[0]["time"]) == SWEEP.points
@@ -88,7 +89,8 @@ def test_a_spectrum_that_ended_meanwhile_is_kept_and_told(lab):
     adoption = cut(lab, 108.0, 2000.0)
     assert (adoption.found, adoption.end_reason) == ("finished", "time")
     taken = series(lab)
-    assert taken.adopt().done
+    taken.adopt({"taking": True})
+    assert taken.trigger().done
     assert taken.new_frame.get() == 1
     assert lab.pstat.eis.spectrum.get() == 0
 
@@ -133,4 +135,4 @@ def test_a_spectrum_that_was_asked_for_and_not_begun_is_missing(lab):
     lab.collect()
     adoption = cut(lab, 996.0, 100.0)
     assert adoption.found == "finished"
-    assert series(lab).adopt() is None
+    assert series(lab).adopt({"taking": True}).found == "missing"

@@ -116,3 +116,14 @@ def test_what_somebody_did_meanwhile_is_not_joined(lab, meanwhile, text):
 def test_a_chamber_that_has_not_been_sent_anywhere(lab):
     state = lab.cut(10.0)
     assert "does not drive" in lab.chamber.adopt(state)
+
+
+def test_a_temperature_that_was_reached_is_not_gone_to_again(lab):
+    lab.chamber.set(60.0)
+    lab.clock.to(3000.0)
+    state = lab.cut(60.0)
+    assert lab.chamber.adopt(state).startswith("oven: settled")
+    done = lab.chamber.set(60.0)
+    lab.clock.to(3100.0)
+    assert done.done
+    assert lab.sent == []

@@ -38,7 +38,8 @@ def serve(lab, end_s):
     taken = None
     if lab.pstat.takes_spectra:
         taken = SpectrumSeries(lab.pstat, SWEEP, limits=LIMITS)
-        taken.adopt()
+        if taken.adopt({"taking": False}).found == "running":
+            taken.trigger()
     held = lab.pstat.held_cell("camera", LIMITS, 5.0)
     held.set("keep")
     for t_s in range(int(lab.clock.now_s // 50 + 1) * 50, end_s, 50):
