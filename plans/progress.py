@@ -369,7 +369,6 @@ class Progress:
         steps = (*self.cycling.before, *self.cycling.after)
         devices = [track.device for track in self.series]
         devices += [step.device for step in steps if isinstance(step, FrameStep)]
-        # a series of spectra is adopted too, but its state is the potentiostat's
         found = {id(one): one for one in devices if hasattr(one, "checkpoint")}
         return list(found.values())
 
