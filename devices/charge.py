@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,8 @@ class ChargeCounter:
 
     def add(self, t_s: Floats, current_ma: Floats) -> tuple[Floats, Floats]:
         """Add records in order of time; returns net and throughput charge at each, mAh."""
+        if len(t_s) == 1:
+            return self._add_one(t_s, float(current_ma[0]))
         # an overloaded record tells nothing of the current
         now_ma = np.where(np.isnan(current_ma), 0.0, current_ma)
         last_t, last_ma = self._last or (t_s[0], now_ma[0])
@@ -70,6 +73,19 @@ class ChargeCounter:
         through = np.cumsum(np.concatenate(((self.throughput_mah,), np.abs(step_mah))))[1:]
         self._last = (float(t_s[-1]), float(now_ma[-1]))
         self.net_mah, self.throughput_mah = float(net[-1]), float(through[-1])
+        return self._remembered(t_s, net, through)
+
+    def _add_one(self, t_s: Floats, current_ma: float) -> tuple[Floats, Floats]:
+        """The same for the one record of most pages, in the same order of operations."""
+        now_s, now_ma = float(t_s[0]), 0.0 if isnan(current_ma) else current_ma
+        last_t, last_ma = self._last or (now_s, now_ma)
+        step_mah = (now_ma + last_ma) * (now_s - last_t) * (0.5 / 3600.0)
+        self._last = (now_s, now_ma)
+        self.net_mah += step_mah
+        self.throughput_mah += abs(step_mah)
+        return self._remembered(t_s, np.array([self.net_mah]), np.array([self.throughput_mah]))
+
+    def _remembered(self, t_s: Floats, net: Floats, through: Floats) -> tuple[Floats, Floats]:
         self._knots.append((t_s, net, through))
         while self._knots and self._knots[0][0][-1] < t_s[-1] - self._remember_s:
             self._knots.popleft()

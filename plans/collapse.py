@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import pairwise
+from math import copysign, floor, isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -53,6 +54,14 @@ class Settling:
         self._sign, self._onset_s = float(sign[-1]), float(since[-1])
         lasted: Flags = t_s - since >= self.settle_s
         return sign, lasted
+
+    def one(self, t_s: float, current_ma: float) -> tuple[float, bool]:
+        """`signs` of a single record, as most pages hold one."""
+        flows = current_ma != 0.0 and abs(current_ma) >= self.min_current_ma
+        sign = copysign(1.0, current_ma) if flows else 0.0
+        if sign != self._sign:
+            self._sign, self._onset_s = sign, max(t_s, self._onset_s)
+        return sign, t_s - self._onset_s >= self.settle_s
 
     def state(self) -> State:
         """The last current and when it began."""
@@ -102,6 +111,28 @@ class RecentResistance:
 
     def look(self, t_s: Floats, voltage_v: Floats, current_ma: Floats) -> Iterator[Resistances]:
         """Those records that count, in parts with one recent value each."""
+        if len(t_s) == 1:
+            ohm = self._look_at(float(t_s[0]), float(voltage_v[0]), float(current_ma[0]))
+            if ohm is not None:
+                yield Resistances(t_s, np.array([ohm]), self._recent)
+            return
+        yield from self._look_at_all(t_s, voltage_v, current_ma)
+
+    def _look_at(self, t_s: float, voltage_v: float, current_ma: float) -> float | None:
+        """The resistance of a single record, ohm, if it counts."""
+        sign, lasted = self._settling.one(t_s, current_ma)
+        if sign == 0.0 or not lasted or not isfinite(voltage_v):
+            return None
+        number = floor(t_s / BLOCK_S)
+        if number != self._block:
+            self._close()
+            self._block = number
+        self._open.append(abs(voltage_v / (current_ma * 1e-3)))
+        return self._open[-1]
+
+    def _look_at_all(
+        self, t_s: Floats, voltage_v: Floats, current_ma: Floats
+    ) -> Iterator[Resistances]:
         sign, lasted = self._settling.signs(t_s, current_ma)
         counts = (sign != 0.0) & lasted & np.isfinite(voltage_v)
         if not counts.any():
@@ -281,9 +312,15 @@ class VoltageCollapse:
 
     def look(self, t_s: Floats, voltage_v: Floats, current_ma: Floats) -> list[Met]:
         """Look at columns of equal length; each time that a collapse was confirmed."""
-        sign, lasted = self._settling.signs(t_s, current_ma)
+        if len(t_s) == 1:
+            one, counts = self._settling.one(float(t_s[0]), float(current_ma[0]))
+            sign, looked_at = [one], [0] if counts and isfinite(voltage_v[0]) else []
+        else:
+            signs, lasted = self._settling.signs(t_s, current_ma)
+            sign = signs.tolist()
+            looked_at = np.flatnonzero(lasted & np.isfinite(voltage_v)).tolist()
         found = []
-        for k in np.flatnonzero(lasted & np.isfinite(voltage_v)).tolist():
+        for k in looked_at:
             volts = float(voltage_v[k])
             if sign[k] == 0.0:
                 self._at_rest(volts)
