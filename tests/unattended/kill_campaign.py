@@ -63,7 +63,7 @@ _EARLY = 0.3
 """Share of engines that die soon after they have begun: while they resume."""
 
 LONGEST_OUTAGE_S = 6 * 3600.0
-_LIFE_S = 120.0
+_LIFE_S = 600.0
 _LOG_TAIL = 3000
 
 METHOD = [
@@ -295,10 +295,10 @@ class Campaign:
             "--laboratory",
             str(self._file),
         ]
-        again, self._again = self._again, False
-        if any(self.data.journals.glob("*.jsonl")) and not again:
-            return ["resume", "-1", "--yes", "--no-report", *common]
         bench_file = str(self.folder / "bench.yaml")
+        again, self._again = self._again, False
+        if any(self.data.runs()) and not again:
+            return ["resume", "-1", "--yes", "--no-report", "--bench", bench_file, *common]
         file = str(self.folder / "experiment.yaml")
         return ["run", file, "--bench", bench_file, "--no-report", *common]
 
