@@ -180,6 +180,17 @@ def test_a_run_is_watched_and_controlled_to_its_end(serve):
     assert serve.get(f"{run}/streams/echem").json()["rows"] > 0
 
 
+def test_no_file_holds_a_token(serve):
+    """Neither journals nor the audit log nor what the interface itself keeps."""
+    files = [path for path in serve.data.rglob("*") if path.is_file()]
+    assert {"audit.jsonl", "tokens.json", "requests.sqlite"} <= {path.name for path in files}
+    for path in files:
+        content = path.read_bytes()
+        assert not [one for one in (serve.token, serve.reader) if one[12:].encode() in content], (
+            path
+        )
+
+
 @pytest.mark.parametrize("beyond", [1000, 300_000])
 def test_too_long_a_head_is_refused(serve, beyond):
     try:
