@@ -33,7 +33,7 @@ from orchestrator.records.recorder import Recorder
 from orchestrator.safeguards import Safeguards, parts_of
 from orchestrator.verbs import Verbs
 from orchestrator.watchdog import Watch
-from orchestrator.worker import LoopWorker
+from orchestrator.worker import DiskThread, LoopWorker
 
 if TYPE_CHECKING:
     from orchestrator.records.store import Store
@@ -131,6 +131,9 @@ class Bench(Verbs):
         self._ground.on_failure(self.RE.fail)
         self._worker = LoopWorker(self.clock, self.time.hold)
         self._open.callback(self._worker.close)
+        disk = DiskThread(self.time.hold)
+        self._open.callback(disk.close)
+        self.RE.durable, self.RE.off_loop = self._recorder.durable_by(disk), disk.run
         self._open.callback(self._recorder.close)
         self._open.callback(self.desk.close)
         if not self.clock.simulated:

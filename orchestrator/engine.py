@@ -11,17 +11,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Container, Mapping, MutableMapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from bluesky import RunEngine
 from bluesky.utils import RunEngineInterrupted
 from event_model import DocumentNames
 
 from devices.clock import Clock, Owner
+from devices.energiser import Energiser
 from devices.errors import UnreadError
 from orchestrator.interrupting import Signals
-from orchestrator.pages import PageComposer
-from orchestrator.subscribers import DocumentConsumer, Isolated, Ticker
+from orchestrator.pages import Stamps
+from orchestrator.subscribers import DocumentConsumer, Durable, Isolated, Ticker
 from plans.control import Control
 from plans.keeping import Keeper
 
@@ -29,22 +30,6 @@ log = logging.getLogger(__name__)
 
 _MAY_BE_INTERRUPTED = frozenset({"wait", "wait_for", "sleep", "input", "pause", "checkpoint"})
 _TRIES_TO_SWITCH_OFF = 3
-
-
-@runtime_checkable
-class Energiser(Protocol):
-    """A device that can put energy into a cell or its surroundings."""
-
-    name: str
-
-    @property
-    def energised(self) -> bool:
-        """Whether the cell is, or may be, driven."""
-        ...
-
-    def stop(self, *, success: bool = False) -> None:
-        """Switch off and verify; idempotent; raises if the output does not read back off."""
-        ...
 
 
 class Engine(RunEngine):
@@ -63,6 +48,8 @@ class Engine(RunEngine):
         unsafe: Names of devices that could not be switched off, with the reason.
         keeper: Keeps what an interrupted run would go on from; None where nothing could.
         before_run: Called before a plan begins or goes on; what it raises keeps it from that.
+        durable: Asked after each document; what it returns is awaited before anybody is told.
+        off_loop: Does what waits for the disk while the loop goes on.
         on_rest: Called when a plan has paused.
         on_unsafe: Told of devices that could not be switched off, with the reason.
     """
@@ -86,12 +73,14 @@ class Engine(RunEngine):
         self._abort_wanted, self._gave_up = "", False
         self.unsafe: dict[str, str] = {}
         self.before_run: Callable[[], None] | None = None
+        self.durable: Durable | None = None
+        self.off_loop: Callable[[Callable[[], None]], Awaitable[None]] | None = None
         self.on_rest: Callable[[], None] | None = None
         self.on_unsafe: Callable[[Mapping[str, str]], None] | None = None
         self._record = record
         self._energisers: dict[str, Energiser] = {}
-        self._in_message = self._drove = False
-        self._interruption_streams: set[str] = set()
+        self._in_message = self._drove = self._cut = False
+        self._stamps = Stamps(clock.time, lambda: self._run_bundlers.values())
         self.ticker = Ticker()
         standing: Any = md if md is not None else {}
         super().__init__(
@@ -115,33 +104,33 @@ class Engine(RunEngine):
 
     def emit_sync(self, name: DocumentNames, doc: dict[str, Any]) -> None:
         """Stamp with the experiment's time, journal, then tell the subscribers."""
-        self._stamp(name, doc)
-        if self._record is not None:
-            self._record(name.name, doc)
+        self._journaled(name, doc)
         super().emit_sync(name, doc)
 
-    def _stamp(self, name: DocumentNames, doc: dict[str, Any]) -> None:
-        if name is DocumentNames.event_page:
-            # bluesky stamps a page with the moment of its collection; its rows have their own
-            stamps = next(iter(doc["timestamps"].values()), None)
-            doc["time"] = list(stamps) if stamps is not None else doc["time"]
-            return
-        if "time" in doc:
-            doc["time"] = self.clock.time()
-        if name is DocumentNames.descriptor:
-            self._compose_pages_of(doc)
-            if doc.get("name") == "interruptions":
-                self._interruption_streams.add(doc["uid"])
-        elif name is DocumentNames.event and doc["descriptor"] in self._interruption_streams:
-            doc["timestamps"] = dict.fromkeys(doc["timestamps"], doc["time"])
+    async def emit(self, name: DocumentNames, doc: dict[str, Any]) -> None:
+        """The same for a document that can wait for the disk while the loop goes on."""
+        self._journaled(name, doc)
+        waits = None if self.durable is None else self.durable()
+        if waits is not None:
+            await self._uncut(asyncio.ensure_future(waits))
+        super().emit_sync(name, doc)
 
-    def _compose_pages_of(self, descriptor: dict[str, Any]) -> None:
-        """Let pages of a new stream be composed by `PageComposer`; see there for the reason."""
-        for run in self._run_bundlers.values():
-            bundle: Any = run._descriptors.get(descriptor["name"])  # noqa: SLF001 - no public way
-            if bundle is not None and bundle.descriptor_doc["uid"] == descriptor["uid"]:
-                counters = bundle.compose_event_page.event_counters
-                bundle.compose_event_page = PageComposer(bundle.descriptor_doc, counters)
+    async def _uncut(self, work: asyncio.Future[None]) -> None:
+        """Wait for the disk: who cancels the plan meanwhile does so when the message is over."""
+        while not work.done():
+            try:
+                await asyncio.shield(work)
+            except asyncio.CancelledError:
+                self._cut = True
+        work.result()
+        if self._cut and not self._in_message:
+            self._cut = False
+            raise asyncio.CancelledError
+
+    def _journaled(self, name: DocumentNames, doc: dict[str, Any]) -> None:
+        self._stamps.stamp(name, doc)
+        if self._record is not None:
+            self._record(name.name, doc)
 
     def subscribe(self, func: DocumentConsumer, name: str = "all") -> int:
         """Tell `func` of documents; if it raises it is logged once and detached."""
@@ -286,9 +275,13 @@ class Engine(RunEngine):
             self._in_message = True
             self._drove = self._drove or msg.command == "kickoff"
             try:
-                return await command(msg)
+                response = await command(msg)
             finally:
                 self._in_message = False
+                cut, self._cut = self._cut, False
+            if cut:
+                raise asyncio.CancelledError
+            return response
 
         return whole
 
@@ -329,8 +322,13 @@ class Engine(RunEngine):
     async def _keep(self, msg: Any) -> None:
         """The message ``keep``: what the run would go on from is kept now."""
         del msg
-        if self.keeper is not None:
-            self.keeper.keep()
+        if self.keeper is None:
+            return
+        work = self.keeper.prepared()
+        if self.off_loop is None:
+            work()
+        else:
+            await self.off_loop(work)
 
     def interrupt(self, *, abort: bool, reason: str) -> None:
         """Ask for a pause or an abort from a signal handler or another thread; never blocks."""

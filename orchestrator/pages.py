@@ -7,12 +7,12 @@ event-model validates each page against its schema value by value: for a page of
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from bluesky.utils import new_uid
-from event_model import EventModelValidationError
+from event_model import DocumentNames, EventModelValidationError
 from event_model.documents import EventDescriptor, EventPage
 
 
@@ -54,6 +54,43 @@ class PageComposer:
             timestamps=timestamps,
             filled={},
         )
+
+
+class Stamps:
+    """Gives documents the experiment's time, and each new stream a `PageComposer`.
+
+    Args:
+        now: Experiment time, Unix s.
+        runs: The open runs of the engine, as its bundlers.
+    """
+
+    def __init__(self, now: Callable[[], float], runs: Callable[[], Iterable[Any]]) -> None:
+        self._now, self._runs = now, runs
+        self._interruptions: set[str] = set()
+
+    def stamp(self, name: DocumentNames, doc: dict[str, Any]) -> None:
+        """Stamp a document in place."""
+        if name is DocumentNames.event_page:
+            # bluesky stamps a page with the moment of its collection; its rows have their own
+            stamps = next(iter(doc["timestamps"].values()), None)
+            doc["time"] = list(stamps) if stamps is not None else doc["time"]
+            return
+        if "time" in doc:
+            doc["time"] = self._now()
+        if name is DocumentNames.descriptor:
+            self._compose_pages_of(doc)
+            if doc.get("name") == "interruptions":
+                self._interruptions.add(doc["uid"])
+        elif name is DocumentNames.event and doc["descriptor"] in self._interruptions:
+            doc["timestamps"] = dict.fromkeys(doc["timestamps"], doc["time"])
+
+    def _compose_pages_of(self, descriptor: dict[str, Any]) -> None:
+        """Let pages of a new stream be composed by `PageComposer`; see there for the reason."""
+        for run in self._runs():
+            bundle: Any = run._descriptors.get(descriptor["name"])  # noqa: SLF001 - no public way
+            if bundle is not None and bundle.descriptor_doc["uid"] == descriptor["uid"]:
+                counters = bundle.compose_event_page.event_counters
+                bundle.compose_event_page = PageComposer(bundle.descriptor_doc, counters)
 
 
 def _only_length(stream: str, columns: Iterable[list[Any]]) -> int:

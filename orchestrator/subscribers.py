@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from bluesky.utils import DuringTask
@@ -12,6 +12,9 @@ from bluesky.utils import DuringTask
 log = logging.getLogger(__name__)
 
 DocumentConsumer = Callable[[str, dict[str, Any]], None]
+
+Durable = Callable[[], Coroutine[Any, Any, None] | None]
+"""Asked after each document what is to be awaited until it is acknowledged, if anything is."""
 
 
 class Ticker(DuringTask):

@@ -1,7 +1,8 @@
-"""Slow work (frame download, HDF5, analysis) off the engine's loop, with virtual time held."""
+"""Slow work (frames, analysis, fsync) off the engine's loop, with virtual time held."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
@@ -56,3 +57,24 @@ class LoopWorker:
     def close(self) -> None:
         """Wait for what runs and end the thread."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class DiskThread:
+    """Waits for the disk off the engine's loop: what guards the cell goes on meanwhile.
+
+    Args:
+        hold: Gives a context in which virtual time stands still.
+    """
+
+    def __init__(self, hold: Callable[[], AbstractContextManager[None]]) -> None:
+        self._hold = hold
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="operando-disk")
+
+    async def run(self, work: Callable[[], None]) -> None:
+        """Do something that may take long, and raise what it raises."""
+        with self._hold():
+            await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def close(self) -> None:
+        """Wait for what runs and end the thread."""
+        self._pool.shutdown(wait=True)

@@ -65,6 +65,13 @@ class Keeper(Protocol):
         """What is recorded is on the disk, and so is the state that belongs to it."""
         ...
 
+    def prepared(self) -> Callable[[], None]:
+        """The same in two parts: the state is as it is now; what is returned waits for the disk.
+
+        That may be called in another thread. What is kept later is never replaced by it.
+        """
+        ...
+
 
 def engine_keeper() -> MsgGenerator[Keeper | None]:
     """Who keeps the state of the run; None where nothing could go on from it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,18 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 class Journal:
     """One open journal; use `create`.
 
-    The file is locked while it is open, so that recovery leaves it alone. Not thread-safe: the
-    engine's loop is its only writer.
+    The file is locked while it is open, so that recovery leaves it alone. The engine's loop is its
+    only writer; `sync` may be called from another thread meanwhile.
 
     Args:
         path: The file, which must be new.
         write: Writes bytes to a descriptor and returns how many; `os.write` but in tests.
+        fsync: Makes a descriptor durable; `os.fsync` but in tests.
         now: Monotonic real seconds.
         ballast_bytes: Space kept back for the last documents; 0 keeps none.
+
+    Attributes:
+        due: Something was written that is to be acknowledged before anything else happens.
     """
 
     def __init__(
@@ -43,11 +48,14 @@ class Journal:
         path: Path,
         *,
         write: Callable[[int, bytes], int] = os.write,
+        fsync: Callable[[int], None] = os.fsync,
         now: Callable[[], float] = monotonic,
         ballast_bytes: int = SIZE_BYTES,
     ) -> None:
         self.path = path
-        self._write, self._now = write, now
+        self._write, self._fsync, self._now = write, fsync, now
+        self._durable = threading.Lock()
+        self.due = False
         self._ballast: Ballast | None = None
         self._fd = -1
         self._seq = self._size = 0
@@ -93,13 +101,13 @@ class Journal:
         """Sequence number of the last written document, -1 before the first."""
         return self._seq - 1
 
-    def append(self, name: str, doc: dict[str, Any]) -> int:
+    def append(self, name: str, doc: dict[str, Any], *, defer: bool = False) -> int:
         """Write a document; returns its sequence number.
 
         Events and pages are fsynced when the last fsync is a second of real time ago, every
-        other document at once. When the disk is full the document is written in the space of
-        the ballast and the first such time raises, so that the run ends; the documents of its
-        end then go the same way.
+        other document at once; with `defer` the caller does that, where `due` says so. When the
+        disk is full the document is written in the space of the ballast and the first such time
+        raises, so that the run ends; the documents of its end then go the same way.
 
         Raises:
             RecordError: The document cannot be encoded, or the disk refuses it.
@@ -113,7 +121,9 @@ class Journal:
         self._size += len(line)
         self._seq += 1
         if name not in _MAY_WAIT or self._now() - self._synced_s >= SYNC_EVERY_S:
-            self.sync()
+            self.due = True
+            if not defer:
+                self.sync()
         if full is not None and not self._full:
             self._full = True
             self.sync()
@@ -126,14 +136,16 @@ class Journal:
         Raises:
             RecordError: The disk refuses.
         """
-        if self._fd < 0 or self._acknowledged == self.written:
-            return
-        try:
-            os.fsync(self._fd)
-        except OSError as error:
-            raise self._failed("cannot be fsynced", error) from error
-        self._acknowledged = self.written
-        self._synced_s = self._now()
+        written, self.due = self.written, False  # what is written meanwhile is due again
+        with self._durable:
+            if self._fd < 0 or self._acknowledged >= written:
+                return
+            try:
+                self._fsync(self._fd)
+            except OSError as error:
+                raise self._failed("cannot be fsynced", error) from error
+            self._acknowledged = written
+            self._synced_s = self._now()
 
     def close(self) -> None:
         """Fsync and close; idempotent."""
@@ -180,9 +192,10 @@ class Journal:
             raise self._failed("holds half a line", error) from cause
 
     def _give_up(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        with self._durable:
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
         if self._ballast is not None:
             self._ballast.drop()
 
@@ -216,6 +229,10 @@ class JournalWriter:
         directory: The data directory.
         now: Monotonic real seconds.
         **kwargs: As for `Journal`.
+
+    Attributes:
+        defers: Whoever writes calls `sync` after each document where `due` says so; a start and
+            a stop are acknowledged at once in any case.
     """
 
     def __init__(
@@ -223,6 +240,7 @@ class JournalWriter:
     ) -> None:
         self.directory = directory
         self._options: dict[str, Any] = {"now": now, **kwargs}
+        self.defers = False
         self._open: dict[str, Journal] = {}
         self._run_of: dict[str, str] = {}
         self._last: Journal | None = None
@@ -239,7 +257,7 @@ class JournalWriter:
             self._open[uid] = self._last = journal
         else:
             uid = self._run(name, doc)
-        self._open[uid].append(name, doc)
+        self._open[uid].append(name, doc, defer=self.defers and name not in ("start", "stop"))
         if name == "stop":
             self._open.pop(uid).close()
             self._run_of = {key: run for key, run in self._run_of.items() if run != uid}
@@ -250,13 +268,23 @@ class JournalWriter:
         return self._last
 
     @property
+    def written(self) -> int:
+        """Sequence number of the last written document of the run begun last; -1 before it."""
+        return -1 if self._last is None else self._last.written
+
+    @property
     def acknowledged(self) -> int:
         """Sequence number of the last fsynced document of the run begun last; -1 if none is."""
         return -1 if self._last is None else self._last.acknowledged
 
+    @property
+    def due(self) -> bool:
+        """Whether something is to be acknowledged before anything else happens."""
+        return any(journal.due for journal in self._open.values())
+
     def sync(self) -> None:
-        """Acknowledge everything written so far, of every open run."""
-        for journal in self._open.values():
+        """Acknowledge everything written so far, of every open run; from any thread."""
+        for journal in list(self._open.values()):
             journal.sync()
 
     def close(self) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from devices.clock import Clock
@@ -53,6 +55,8 @@ class CheckpointKeeper:
         self.written, self.size_bytes, self.failure = 0, 0, ""
         self._uid = ""
         self._state: Callable[[], State] | None = None
+        self._asked = self._kept = 0
+        self._lock = threading.Lock()
 
     def follow(self, state: Callable[[], State]) -> None:
         """A run begins whose state is asked for so."""
@@ -64,34 +68,49 @@ class CheckpointKeeper:
         Raises:
             RecordError: The disk refuses the journal.
         """
+        self.prepared()()
+
+    def prepared(self) -> Callable[[], None]:
+        """As `plans.keeping.Keeper.prepared`."""
         if self._state is None or not self._uid:
-            return
+            return lambda: None
+        self._asked += 1
+        checkpoint = self._checkpoint(self._state())
+        return partial(self._write, checkpoint, self._asked)
+
+    def _write(self, checkpoint: Checkpoint, number: int) -> None:
+        """Bring the journal and then a checkpoint onto the disk, unless there is a later one."""
         self._journal.sync()
-        state = self._state()
-        path = self._directory.checkpoint(self._uid)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.size_bytes = self._checkpoint(state).write(path)
-        except (OSError, RecordError) as error:
-            if not self.failure:
-                log.warning("%s: not written, the run could not be resumed: %s", path.name, error)
-            self.failure = str(error)
-        else:
-            self.written, self.failure = self.written + 1, ""
+        with self._lock:
+            if number < self._kept or checkpoint.run != self._uid:
+                return
+            path = self._directory.checkpoint(checkpoint.run)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self.size_bytes = checkpoint.write(path)
+            except (OSError, RecordError) as error:
+                if not self.failure:
+                    text = "%s: not written, the run could not be resumed: %s"
+                    log.warning(text, path.name, error)
+                self.failure = str(error)
+            else:
+                self._kept = number
+                self.written, self.failure = self.written + 1, ""
 
     def document(self, name: str, doc: dict[str, Any]) -> None:
         """A run begins or ends; one that was closed in order is not resumed."""
         if name == "start":
             self._uid, self._state = doc["uid"], None
         elif name == "stop" and doc["run_start"] == self._uid:
-            for uid in (self._uid, *self.chain):
-                self._directory.checkpoint(uid).unlink(missing_ok=True)
-            self._uid, self._state = "", None
+            with self._lock:
+                for uid in (self._uid, *self.chain):
+                    self._directory.checkpoint(uid).unlink(missing_ok=True)
+                self._uid, self._state = "", None
 
     def _checkpoint(self, state: State) -> Checkpoint:
         return Checkpoint(
             run=self._uid,
-            seq=self._journal.acknowledged,
+            seq=self._journal.written,
             time_s=self._clock.time(),
             pid=os.getpid(),
             software=software_hash(),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from orchestrator.errors import RecordError
 from orchestrator.records.bench_metadata import BenchMetadata
@@ -12,6 +13,14 @@ from orchestrator.records.frames import Hdf5Frames
 from orchestrator.records.journal import JournalWriter
 from orchestrator.records.live import LiveState
 from orchestrator.records.metadata import check_start
+
+
+class Disk(Protocol):
+    """Waits for the disk off the engine's loop."""
+
+    async def run(self, work: Callable[[], None]) -> None:
+        """Do something that may take long, and raise what it raises."""
+        ...
 
 
 class Recorder:
@@ -58,6 +67,15 @@ class Recorder:
             self.journal(name, {**doc, "reason": f"{doc.get('reason', '')} [{error}]".strip()})
             raise
         self.journal(name, doc)
+
+    def durable_by(self, disk: Disk) -> Callable[[], Coroutine[Any, Any, None] | None]:
+        """Leave it to the caller to have the journal fsynced, by `disk`, after each document.
+
+        Returns:
+            To be called after each document; gives what is to be awaited, if anything is.
+        """
+        self.journal.defers = True
+        return lambda: disk.run(self.journal.sync) if self.journal.due else None
 
     def metadata_of(self, bench: str) -> BenchMetadata:
         """The standing metadata of a bench in this data directory."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 from dataclasses import replace
 
@@ -50,17 +51,17 @@ def profile_of(name, *interlocks, **more) -> BenchProfile:
 class Lab:
     """An open bench with a protocol to run on it; its records after it."""
 
-    def __init__(self, data, profile, *faults, sample=None) -> None:
+    def __init__(self, data, profile, *faults, **more) -> None:
         self.directory = DataDirectory(data)
-        self._opened = open_bench(profile, data=data, faults=faults, sample=sample)
+        self._opened = open_bench(profile, data=data, faults=faults, **more)
         self.bench = self._opened.__enter__()
         self.bench.RE.attended = False
 
     def close(self):
         self._opened.__exit__(None, None, None)
 
-    def plan(self, *method, captures=(), period_s=10.0, capacity_mah=10.0):
-        cycling = Cycling(self.bench.pstat, list(method), period_s, LIMITS, capacity_mah)
+    def plan(self, *method, captures=(), period_s=10.0, **more):
+        cycling = Cycling(self.bench.pstat, list(method), period_s, LIMITS, 10.0, **more)
         return run_with_images(cycling, captures, md={})
 
     def run(self, *method, **more):
@@ -571,10 +572,25 @@ def test_doctor_lists_and_checks_them(tmp_path, capsys):
     assert "ok  interlock press.heartbeat: expected an answer" in out
 
 
-def test_the_trip_is_acted_on_while_the_disk_hangs(lab):
-    """What blocks in the worker keeps no interlock from acting."""
-    lock = {"device": "press", "signal": "pressure_mpa", "max": 10}
-    one = lab(profile_of("sim-chamber", lock), "overload:press:100:1e9")
-    one.bench._worker.submit(lambda: time.sleep(0.2), lambda *_: None, owner=one.bench.interlocks)
-    recorded = one.run(DRIVEN)
+def test_it_acts_while_the_disk_hangs_and_what_was_measured_is_acknowledged_later(lab):
+    """Row 12: a pressure out of band while an fsync takes 2 s: off within a record all the same."""
+    lock = {"device": "press", "signal": "pressure_mpa", "max": 10, "every_s": 0.1}
+    one = lab(profile_of("sim-chamber", lock, poll_period_s=0.2), real_time=True)
+    bench, seen = one.bench, {}
+
+    def hang(fd):
+        if "hung" not in seen and bench.RE.energised:
+            bench.laboratory.inject(f"overload:press:{bench.elapsed_s + 0.2}:1e9")
+            seen["hung"] = time.monotonic()
+            time.sleep(2.0)
+            seen["again"] = time.monotonic()
+        os.fsync(fd)
+
+    bench._recorder.journal._options["fsync"] = hang
+    bench.pstat.cell_on.subscribe(
+        lambda value, **_: value or seen.setdefault("off", time.monotonic()), run=False
+    )
+    recorded = one.run(DRIVEN, period_s=0.1, journal_every_s=0.3)
+    assert seen["hung"] < seen["off"] < seen["hung"] + 1.0 < seen["again"]
     assert_tripped(one, recorded, "press.pressure_mpa", "no reading")
+    assert bench._recorder.acknowledged == bench._recorder.journal.written
