@@ -13,6 +13,7 @@ from orchestrator.interlocks.safe_state import cell_off
 from orchestrator.interlocks.watching import BenchParts
 from orchestrator.profile.models import BenchProfile
 from orchestrator.records.recorder import Recorder
+from orchestrator.registered import Registration
 from orchestrator.safe_off import energisers
 from orchestrator.telling import Severity, Telling, tell
 from orchestrator.watchdog import Watch
@@ -58,9 +59,16 @@ class Safeguards:
         self.watchdog: Watch | None = None
         self._pause: Handle | None = None
         self._again: Handle | None = None
+        self._registration = Registration(reached, known.data)
         if self._real:
-            self.watchdog = Watch(reached, clock, known.data / WATCHDOG_LOG, self._lost)
-            self._guarded()
+            self._latch.check()
+            self._registration.begin()
+            try:
+                self.watchdog = Watch(reached, clock, known.data / WATCHDOG_LOG, self._lost)
+                self._guarded()
+            except BaseException:
+                self._registration.end(everything_off=True)  # nothing was energised
+                raise
         engine = known.engine
         engine.before_run, engine.on_rest, engine.on_unsafe = self.ready, self._rests, self._unsafe
 
@@ -82,6 +90,7 @@ class Safeguards:
         self.interlocks.stop()
         if self.watchdog is not None:
             self.watchdog.close(everything_off=everything_off)
+        self._registration.end(everything_off=everything_off)
 
     def callback_failed(self, error: BaseException) -> None:
         """A callback raised: the engine goes safe (called by the clock)."""

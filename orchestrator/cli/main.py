@@ -18,7 +18,7 @@ from orchestrator.cli.output import Output
 VERBS = (
     "demo", "run", "rehearse", "schedule", "serve", "token", "new", "export", "status",
     "pause", "resume", "resume-now", "stop", "skip-step", "image-now", "note", "set", "runs",
-    "show", "report", "recover", "upload", "alerts", "audit",
+    "show", "report", "recover", "upload", "alerts", "audit", "units",
     "off", "interlocks", "shell", "bench", "doctor", "analyse", "reproduce", "schema",
 )  # fmt: skip
 """Verbs in the order of the help page; its module has `_` for `-`."""

@@ -89,6 +89,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
         out.line(why)
 
     with only_scheduler(args.data):
+        _switch_off_left(out)
         store = queue(args.data)
         supervisor, courier = Supervisor(store, args.data, tell=tell), Courier(args.data)
         service, server = (None, None) if args.no_http else _web(args, store, out, manager)
@@ -117,6 +118,15 @@ def run(args: argparse.Namespace, out: Output) -> int:
                 HttpFiles(args.data).silent()
     out.result({"data": str(args.data), "jobs": [job.as_dict() for job in store.jobs()]})
     return 0
+
+
+def _switch_off_left(out: Output) -> None:
+    """Before anything begins: what a process that died, or a power loss, has left energised."""
+    from orchestrator.leaving import switch_off_left
+
+    for one in switch_off_left():
+        if one.report is not None:
+            out.line(f"{one.bench}: left energised; {'off now' if one.ok else 'UNSAFE'}")
 
 
 def _looked(supervisor: Supervisor, store: JobStore, manager: Notifier, *, once: bool) -> bool:

@@ -34,6 +34,8 @@ def telling_of(job: Job, data: Path) -> Telling | None:
     severity = _SEVERITIES.get(job.state)
     if severity is None:
         return None
+    if _goes_on(job):
+        severity = Severity.FAILURE  # nobody has to decide anything
     run = job.runs[-1] if job.runs else ""
     since_s = job.began_s if job.began_s is not None else job.request.not_before_s
     cell = _CELLS.get(job.state, _UNTOUCHED)
@@ -64,10 +66,12 @@ ASKED_AFTER_START = frozenset({State.INTERRUPTED})
 
 def _remedy(job: Job) -> str:
     begin = f"operando schedule ack {job.id[:8]}"
+    if _goes_on(job):
+        return "nothing: it goes on by itself, and asks if it cannot"
     if job.state is State.INTERRUPTED:
         return (
-            "look at the cell; `operando recover`; then "
-            f"`{begin} again`, `done` or `failed`. Nothing else begins on this bench before"
+            f"look at the cell; then `{begin} resume` goes on where it stood; or `again`, `done`, "
+            "`failed`. Nothing else begins on this bench before"
         )
     if job.state is State.CHANGED:
         return f"`{begin} again` agrees to what is there now; or `operando schedule remove`"
@@ -76,6 +80,12 @@ def _remedy(job: Job) -> str:
     if job.state is State.FAILED:
         return f"`operando schedule show {job.id[:8]}` and its log, jobs/{job.id}.log"
     return "nothing"
+
+
+def _goes_on(job: Job) -> bool:
+    """Whether a job that was cut off is to be resumed by itself."""
+    wanted = job.request.on_interruption == "resume" and job.resumes != "refused"
+    return job.state is State.INTERRUPTED and wanted and not job.held and bool(job.runs)
 
 
 def _simulated(profile: str) -> bool:

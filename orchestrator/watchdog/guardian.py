@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from devices.clock import monotonic, pause, wall_time
+from orchestrator.errors import RecordError
 from orchestrator.profile.models import BenchProfile
+from orchestrator.registered import forget_abandoned
 from orchestrator.safe_off import OffReport, switch_off
 from orchestrator.telling import Severity, Tell, Telling, tell
 from orchestrator.watchdog.latch import Latch
@@ -146,6 +148,9 @@ class Guardian:
             former, report = report, self._off(self.profile)  # it may have switched on again
             if report.ok and not former.ok:
                 self._tell(_after_all(self.profile, report, data=Path(self._charge.log).parent))
+        if report.ok:
+            with contextlib.suppress(OSError, RecordError):  # it is switched off once more, then
+                forget_abandoned(self.profile)
 
     def _engine_left(self) -> bool:
         """Whether the engine is gone, or alive after all and has let go of this watchdog."""
