@@ -38,6 +38,14 @@ class EventNote(Device):
         super().__init__(prefix, name=name, **kwargs)
         self.what.name = f"{name}_kind"  # ophyd keeps the attribute `kind` for itself
 
+    def forget(self, kind: str, beginning: str) -> bool:
+        """Whether one that is recorded already is of this kind and begins so; it counts no more."""
+        for known, times in list(self.known.items()):
+            if times > 0 and known[0] == kind and known[1].startswith(beginning):
+                self.known[known] -= 1
+                return True
+        return False
+
     def note(self, kind: str, text: str, value: float = float("nan"), *, origin: str = "") -> None:
         """Set what the next reading says.
 

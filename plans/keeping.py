@@ -11,6 +11,7 @@ from bluesky import Msg
 from bluesky.utils import MsgGenerator
 
 from devices.adoption import Adoption
+from plans.control import AFTER, After
 
 State = dict[str, Any]
 """What is kept, JSON-able."""
@@ -33,7 +34,8 @@ class Place:
         noted: Events that were recorded since, by kind and text: they are not noted again.
         frames: Frames recorded since, by stream.
         recorded: All frames of the run, by stream.
-        adopted: Whether a device still takes, or has, the frame that was being taken, by its name.
+        adopted: What became of the frame that was being taken, by the name of its device:
+            ``running``, ``finished``, or that there is none.
         skips_step: What is left of the step is left out, because a person has decided so.
         text: For the records: what was interrupted, what was found, what is done.
     """
@@ -43,9 +45,15 @@ class Place:
     noted: Counter[tuple[str, str]] = field(default_factory=Counter)
     frames: Mapping[str, int] = field(default_factory=dict)
     recorded: Mapping[str, int] = field(default_factory=dict)
-    adopted: dict[str, bool] = field(default_factory=dict)
+    adopted: dict[str, str] = field(default_factory=dict)
     skips_step: bool = False
     text: str = ""
+
+    @property
+    def pending(self) -> frozenset[str]:
+        """Devices whose frame was fetched, and is not in the records."""
+        fetched = {track["device"] for track in self.state["tracks"] if track["storing"]}
+        return frozenset(fetched - {name for name, number in self.frames.items() if number})
 
 
 class Keeper(Protocol):
@@ -86,3 +94,26 @@ def keep(keeper: Keeper | None) -> MsgGenerator[None]:
     """Have the state of the run kept now."""
     if keeper is not None:
         yield Msg("keep")
+
+
+def cut_off(noted: Counter[tuple[str, str]]) -> tuple[After | None, list[str]]:
+    """Requests that were recorded, and cut off before they were kept; a stop comes into force.
+
+    Args:
+        noted: Events by kind and text; those that are dealt with are taken out.
+
+    Returns:
+        When the run is to end, if that was asked for, and what was not carried out, in words.
+    """
+    ending: After | None = None
+    lost = []
+    for kind, text in list(noted):
+        if kind not in ("stop", "set", "skip_step", "image_now"):
+            continue
+        del noted[kind, text]
+        after = next((one for one in AFTER if text.endswith(one)), None)
+        if kind == "stop" and after is not None:
+            ending = after
+        else:
+            lost.append(f"{text}: the program was cut off before it was carried out")
+    return ending, lost

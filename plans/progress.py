@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,28 +16,29 @@ from devices.event import EventNote
 from devices.roles import Derived
 from devices.technique import Technique
 from devices.timer import Timer
-from plans.changes import as_changed, changed
 from plans.conditions import Condition, derived_of
 from plans.control import Control
-from plans.course import Course, same
+from plans.course import Course
 from plans.cycling import Cycling
 from plans.environment import Environment, Surveillance
 from plans.holding import Holding
 from plans.imaging import SPECTRA, Capture, Moment
-from plans.keeping import RESUMED, Keeper, Place, keep
+from plans.keeping import Keeper, Place, keep
+from plans.resumable import Resumable
 from plans.schedule import Position
 from plans.serving import Serving
-from plans.steps import FrameStep
 from plans.stubs import is_done, note, wait_any
 from plans.track import Track
-from plans.triggers import Cause
 
 ECHEM = "echem"
 """Stream of the potentiostat's records."""
 
+_AT_ONCE_S = 5.0
+"""What an interrupted run has noted last is what one that goes on would note first, s."""
+
 
 @dataclass
-class Progress:
+class Progress(Resumable):
     """What one run of the stub keeps.
 
     Attributes:
@@ -85,6 +84,8 @@ class Progress:
         self.cycling = replace(self.cycling, method=list(self.cycling.method))
         self.requests = Serving(self.control, self)
         self._place: Place | None = None
+        self._refused: list[str] = []
+        self._went_on_s = 0.0
         self._asked = replace(self.cycling, method=tuple(self.cycling.method))
         self._every = tuple(self.conditions)
         self.surveillance.meanwhile = self.requests
@@ -126,11 +127,6 @@ class Progress:
         cycling, who = self.cycling, f"{capture.device.name}_{self.tracks_made}"
         cell = cycling.potentiostat.held_cell(who, cycling.limits, cycling.period_s)
         return Holding(cell, capture.cell, capture.device.name, self.event)
-
-    @property
-    def now_s(self) -> float:
-        """Experiment time, Unix s."""
-        return float(self.cycling.potentiostat.clock.time())
 
     @property
     def takes_spectra(self) -> bool:
@@ -187,6 +183,8 @@ class Progress:
         asked = self.requests.arrival()
         yield from wait_any([*awaited, *frames, *self.watched, asked], max(wait_s, 0.0))
         yield from self.requests.serve()
+        if self.event.known and self.now_s > self._went_on_s + _AT_ONCE_S:
+            self.event.known.clear()  # what would be noted twice would have been by now
         if self.now_s >= self.flush_at_s:
             yield from self.collect()
         yield from self.surveillance.serve(self.now_s)
@@ -281,116 +279,6 @@ class Progress:
         if self.course.stage in ("preflight", "before", "steps"):
             self.course.reason = self.course.reason or reason
 
-    # --- a run that goes on ---------------------------------------------------------------------
-
     def keep(self) -> MsgGenerator[None]:
         """Have what a run would go on from kept now."""
         yield from keep(self.keeper)
-
-    def state(self) -> dict[str, Any]:
-        """What a run that goes on must know, JSON-able; at any moment between messages."""
-        pstat: Any = self.cycling.potentiostat
-        causes = [(one.device.name, one.causes) for one in self.attempts.values() if one.causes]
-        return {
-            "course": self.course.state(),
-            "cycling": changed(self._asked, self.cycling),
-            "conditions": [one.state() for one in self._every],
-            "tracks": [track.state() for track in self.series],
-            "causes": {name: [one.state() for one in found] for name, found in causes},
-            "requests": self.requests.state(),
-            "environment": self.surveillance.state(),
-            "frames_left": self.frames_left,
-            "known": [[*what, times] for what, times in self.event.known.items() if times > 0],
-            "devices": {one.name: one.checkpoint() for one in self._outliving()},
-            "name": pstat.name,
-            "potentiostat": pstat.checkpoint(),
-        }
-
-    @contextmanager
-    def kept_by(self, keeper: Keeper | None) -> Iterator[None]:
-        """Have the state of the run kept as long as this lasts; it may begin where one stopped."""
-        self.keeper = keeper
-        remembering = [self.cycling.potentiostat, *self._imagers()]
-        if keeper is not None:
-            if keeper.place is not None:
-                self._restore(keeper.place)
-            keeper.follow(self.state)
-            for device in remembering:
-                device.remember = keeper.keep
-            keeper.keep()
-        try:
-            yield
-        finally:
-            for device in remembering:
-                device.remember = _nothing
-
-    def _restore(self, place: Place) -> None:
-        """Take over what an interrupted run has left."""
-        state = place.state
-        self._place, self.course = place, Course.of(state["course"])
-        self.event.known = Counter({(kind, text): n for kind, text, n in state["known"]})
-        self.event.known += place.noted
-        self.frames_left = state["frames_left"]
-        self.cycling = as_changed(self.cycling, state["cycling"])
-        self.requests.restore(state["requests"])
-        self.surveillance.restore(state["environment"])
-        for condition, kept in zip(self._every, state["conditions"], strict=True):
-            condition.restore(kept)
-        for track, kept in zip(self.series, state["tracks"], strict=True):
-            track.restore(
-                kept,
-                recorded=self._recorded(track, place),
-                goes_on=place.adopted.get(track.device.name, False),
-                holds=place.adoption.holds,
-            )
-        for attempt in self.attempts.values():
-            attempt.causes += [
-                Cause.of(one) for one in state["causes"].get(attempt.device.name, ())
-            ]
-        if self.course.reason or self.course.stage in ("finish", "after", "over"):
-            self.tracks = self.series  # what is left of them is finished
-
-    def go_on(self, place: Place) -> MsgGenerator[None]:
-        """Say what was found, and leave nothing running that is no step of the method."""
-        gap = place.adoption.gap
-        yield from note(self.event, RESUMED, place.text, 0.0 if gap is None else gap.duration_s)
-        if self.cycling.potentiostat.energised and not self._runs_on():
-            yield from bps.stop(self.cycling.potentiostat)  # a rest, or a spectrum of the open cell
-
-    def _runs_on(self) -> bool:
-        """Whether the potentiostat runs the step at hand."""
-        course, begun = self.course, self.cycling.potentiostat.technique
-        if course.here is None or begun is None or course.turn != "run":
-            return False
-        return same(Position(begun.step_index, begun.cycle, begun.step), course.here)
-
-    def _imagers(self) -> list[Any]:
-        """Devices whose frames survive a program that ends while they are taken."""
-        steps = (*self.cycling.before, *self.cycling.after)
-        devices = [track.device for track in self.series]
-        devices += [step.device for step in steps if isinstance(step, FrameStep)]
-        found = {id(one): one for one in devices if hasattr(one, "checkpoint")}
-        return list(found.values())
-
-    def _outliving(self) -> list[Any]:
-        """Devices beside the potentiostat that go on when the program ends."""
-        chamber = self.surveillance.environment.chamber
-        return self._imagers() if chamber is None else [*self._imagers(), chamber]
-
-    def _recorded(self, track: Track, place: Place) -> bool:
-        """Whether a frame of a series was recorded after its state was kept last."""
-        stream = SPECTRA if track.capture.collects is not None else track.device.name
-        return bool(place.frames.get(stream))
-
-    def taken_up(self, position: Position) -> Place | None:
-        """What was found of a step that has begun in an interrupted run; asked for once."""
-        place, self._place = self._place, None
-        begun = self.cycling.potentiostat.technique
-        if place is None or begun is None:
-            return None
-        step = Position(begun.step_index, begun.cycle, begun.step)
-        return place if same(step, position) else None
-
-
-def _nothing() -> None:
-    """Nobody keeps anything."""

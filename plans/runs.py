@@ -92,8 +92,10 @@ def _adopt(devices: Sequence[Any], place: Place) -> None:
     for device in devices:
         kept = place.state["devices"].get(device.name)
         if kept is not None:
+            if device.name in place.pending and "experiment" in kept:  # fetched, not yet recorded
+                kept = {**kept, "taking": True}
             found = device.adopt(kept, place.recorded.get(device.name, 0))
-            place.adopted[device.name] = found.found in ("running", "finished")
+            place.adopted[device.name] = found.found
 
 
 def _adopt_chamber(environment: Environment | None, place: Place) -> None:

@@ -143,6 +143,7 @@ class Track(TrackState):
         self._rejoins, self._attempt.taker = False, self
         if self._holding is not None:
             self._holding.goes_on(self._since_s)
+            self._released = self._event.forget("cell_goes_on", self.device.name)
         yield from self._expose()
 
     def _note_lost(self) -> MsgGenerator[None]:
@@ -231,18 +232,17 @@ class Track(TrackState):
         if self._watch is not None:
             yield from bps.stop(self._watch)
             self._attempt.causes += causes_of(self.capture.on)
-        if self._lost:
-            yield from self._note_lost()
-        elif self._rejoins and not cut_short:
-            yield from self._rejoin()
-        if cut_short or not self.running:
+        drops = cut_short and not self._last_begun
+        yield from self._take_back(drops=drops)
+        if drops or not self.running:
             yield from self.drop()
         self._holding, self.waits = None, False  # the cell is off
         if self.running:
             yield from self._wait()
         wants_last = "end" in self.capture.at or (self.capture.back_to_back and cut_short)
+        wants_last = wants_last and not self._last_begun
         while (wants_last or self._attempt.causes) and not self.given_up and not self.held:
-            wants_last = False
+            self._last_begun, wants_last = self._last_begun or wants_last, False
             yield from self._trigger()
             yield from self._wait()
         causes, self._attempt.causes = self._attempt.causes, []
@@ -255,6 +255,15 @@ class Track(TrackState):
         self._holding, self.held, self.waits = None, False, False
         yield from self._trigger()
         yield from self._wait()
+
+    def _take_back(self, *, drops: bool) -> MsgGenerator[None]:
+        """What became of the frame that was being taken in an interrupted run, at its end."""
+        if self._lost:
+            yield from self._note_lost()
+        elif self._rejoins and not drops:
+            yield from self._rejoin()
+        elif self._rejoins:
+            self._rejoins, self.running, self._attempt.taker = False, True, self
 
     def _watch_next_charge(self) -> None:
         """Watch for the next multiple of the charge; multiples already passed are skipped."""
@@ -346,13 +355,15 @@ class Track(TrackState):
 
     def _store(self) -> MsgGenerator[None]:
         """Write the frame's event, or note that there is none."""
-        self.running, self._attempt.taker = False, None
-        if self._holding is not None:
+        self.running, self._attempt.taker, self._storing = False, None, True
+        if self._holding is not None and not self._released:
             yield from self._holding.release()
+        self._released = False
         error = self._attempt.error
         has_frame = yield from bps.rd(self.device.new_frame, default_value=1)
         if error is not None or not has_frame:
             self._give_back()
+            self._storing = False
             yield from self._missing(str(error or self.device.quality.get()))
             return
         self._failures = 0
@@ -362,6 +373,7 @@ class Track(TrackState):
             yield from bps.create(name=self.device.name)
             yield from bps.read(self.device)
             yield from bps.save()
+        self._storing = False
         served, self._serves = self._serves, []
         yield from note_served(self._event, self.device, served)
         yield from self.keep()

@@ -24,13 +24,14 @@ class TrackState:
     def __init__(self, capture: Capture, attempt: Attempt, holding: Holding | None) -> None:
         self.capture, self._attempt, self._holding = capture, attempt, holding
         self.running = self.held = self.wanted = False
-        self._begun = self._over = self._lost = self._remarked = False
+        self._begun = self._over = self._lost = self._remarked = self._last_begun = False
         self._failures = 0
         self._next_s: float | None = None
         self._next_mah = 0.0
         self._serves: list[Cause] = []
         self._moment: list[Any] = []
         self._rejoins, self._since_s = False, 0.0
+        self._storing = self._released = False
 
     @property
     def _engaged(self) -> bool:
@@ -41,8 +42,10 @@ class TrackState:
         """What a run that goes on must know of it, JSON-able."""
         on = self.capture.on
         return {
+            "device": self.capture.device.name,
             "begun": self._begun,
             "over": self._over,
+            "last_begun": self._last_begun,
             "every_s": self.capture.every_s,
             "next_s": self._next_s,
             "next_mah": self._next_mah,
@@ -51,7 +54,9 @@ class TrackState:
             "wanted": self.wanted,
             "held": self.held,
             "moment": self._moment,
-            "engaged": self._engaged or self._rejoins or self._lost,
+            "engaged": self.running or self._storing or self._rejoins or self._lost,
+            "asking": self._engaged and not self.running,
+            "storing": self._storing,
             "held_since_s": None
             if self._holding is None
             else max(self._holding.since_s, self._since_s),
@@ -60,30 +65,33 @@ class TrackState:
         }
 
     def restore(
-        self, state: Mapping[str, Any], *, recorded: bool, goes_on: bool, holds: Sequence[str]
+        self, state: Mapping[str, Any], *, recorded: bool, found: str, holds: Sequence[str]
     ) -> None:
         """Go on where the same series of an interrupted run stood.
 
         Args:
             state: As `state` has written it.
             recorded: The frame that was being taken then has come into the records since.
-            goes_on: Its device still takes it, or has it.
+            found: Whether its device still takes it (``running``), or has it (``finished``).
             holds: For what the cell is still held.
         """
         if state["every_s"] is not None:
             self.capture = replace(self.capture, every_s=state["every_s"])
         self._begun, self._over = state["begun"], state["over"]
+        self._last_begun = state["last_begun"]
         self._next_s, self._next_mah = state["next_s"], state["next_mah"]
         self._failures, self._remarked = state["failures"], state["remarked"]
         self.wanted, self.held, self._moment = state["wanted"], state["held"], state["moment"]
         if self.capture.on is not None and state["on"] is not None:
             self.capture.on.restore(state["on"])
         if not state["engaged"]:
+            self.wanted |= state["asking"]  # the cell was asked for, and nothing else had begun
             return
         held = self._holding is None or self._holding.name in holds
         self._since_s = state["held_since_s"] or 0.0
-        self._rejoins = goes_on and held and not recorded
+        self._rejoins = not recorded and (found == "finished" or (found == "running" and held))
         self._lost = not (self._rejoins or recorded)
+        self._last_begun = self._last_begun and not self._lost
         if recorded:
             self._failures = 0
         else:

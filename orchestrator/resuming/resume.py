@@ -15,6 +15,7 @@ from orchestrator.bench import Bench
 from orchestrator.errors import ResumeError, ResumeHeldError
 from orchestrator.records.checkpoint import Checkpoint
 from orchestrator.records.software import software_hash
+from orchestrator.remote.addresses import this_user
 from orchestrator.resuming.interrupted import Interrupted
 from orchestrator.resuming.plan import check_plan, experiment_of, plan_of
 from orchestrator.running import Decision, RunResult, run_plan
@@ -119,6 +120,14 @@ def resume_run(
             text=found.text,
         )
     plan = plan_of(run.start, bench, _said(run, found), run.who)
+    bench.desk.audit.append(
+        "resume",
+        this_user(),
+        run=run.uid,
+        found=found.adoption.found,
+        decision=found.answer,
+        text=found.text,
+    )
     with _going_on(bench, run, place):
         return run_plan(plan, bench, speak=speak, on_pause=on_pause)
 

@@ -551,6 +551,16 @@ def test_example_reads_a_run_in_three_ways(read_a_run):
     ]
 
 
+def test_example_goes_on_after_a_crash(tmp_path):
+    done = run_python(tmp_path, str(ROOT / "examples" / "go_on_after_a_crash.py"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "the run was ended by SIGKILL",
+        "2 runs, 88 records",
+        "recorded 0.0041900 mAh, the cell passed 0.0041900 mAh",
+    ]
+
+
 def test_every_example_is_executed():
     executed = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     assert not [p.name for p in (ROOT / "examples").glob("*.py") if p.stem not in executed]

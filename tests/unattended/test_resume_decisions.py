@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 import plans
 from orchestrator.bench import open_bench
+from orchestrator.campaign import run_campaign
 from orchestrator.cli import main
 from orchestrator.errors import ResumeError, ResumeHeldError
+from orchestrator.experiment import load_campaign
+from orchestrator.experiment.loading import load_experiment
 from orchestrator.records.audit import verify
 from orchestrator.records.chains import load_chain
 from orchestrator.records.directory import DataDirectory
 from orchestrator.records.runs import find_run, load_run
 from orchestrator.resuming.interrupted import find_interrupted
+from orchestrator.running import run_experiment
 from plans.control import Request
 from tests.cut_off_run import begin, die_at, go_on, in_child
 from tests.served_laboratory import served
@@ -128,8 +133,6 @@ def test_a_bench_that_is_simulated_in_the_process_cannot_go_on(tmp_path, capsys)
     experiment.write_text(STILL)
 
     def work() -> None:
-        from orchestrator.experiment.loading import load_experiment
-        from orchestrator.running import run_experiment
 
         with open_bench("sim-mri", data=tmp_path, sample=SAMPLE) as bench:
             die_at(bench, at_page(2))
@@ -147,8 +150,6 @@ def test_what_people_asked_for_still_holds(places):
     experiment.write_text(STILL)
 
     def work() -> None:
-        from orchestrator.experiment.loading import load_experiment
-        from orchestrator.running import run_experiment
 
         with open_bench("sim-mri", data=data, laboratory=file) as bench:
             bench.RE.attended = False
@@ -249,11 +250,6 @@ def test_a_campaign_goes_on_with_the_run_that_was_cut_off_then_with_the_rest(pla
         return name == "event_page" and starts[-1] == 2
 
     def work() -> None:
-        from contextlib import contextmanager
-
-        from orchestrator.campaign import run_campaign
-        from orchestrator.experiment import load_campaign
-        from orchestrator.running import run_experiment
 
         @contextmanager
         def opened(_point):
@@ -297,3 +293,33 @@ def test_the_latest_run_is_the_latest_that_had_recorded_anything(places):
     torn.write_bytes(b'{"seq":0,"name":"start","doc":{"uid":"0000')
     assert find_interrupted(data, "-1").uid == uid
     assert list(directory.runs()) == [uid]
+
+
+@pytest.mark.parametrize(
+    ("verb", "told", "reason"),
+    [
+        ("stop", {"after": "now"}, "stopped"),
+        ("set", {"path": "record.time_s", "value": 20}, "completed"),
+    ],
+)
+def test_a_request_that_was_cut_off_between_its_event_and_what_it_does(places, verb, told, reason):
+    """Row 28: a stop is carried out; anything else is refused, and says so."""
+    file, data, experiment, there = places
+    experiment.write_text(STILL)
+
+    def work() -> None:
+        with open_bench("sim-mri", data=data, laboratory=file) as bench:
+            bench.RE.attended = False
+            die_at(bench, lambda _n, _name, doc: doc.get("data", {}).get("event_kind") == verb)
+            bench.clock.call_later(
+                100.0,
+                lambda: bench.RE.control.ask(Request(verb, "somebody", told)),
+                owner=bench.pstat,
+            )
+            run_experiment(load_experiment(experiment), bench, speak=io.StringIO())
+
+    assert in_child(work) == 9
+    assert go_on(file, data).stop_reason == reason
+    assert there.cell()["on"] == []
+    assert kinds(data).count(verb) == 1
+    assert ("refused" in kinds(data)) == (verb == "set")

@@ -34,6 +34,7 @@ WHEN = (
     "{at: [start, step_start, cycle_end, end]}",
     "{every_mah_per_cm2: 0.003}",
     "{on: {throughput_mah_per_cm2: 0.006}}",
+    "{back_to_back: true}",
 )
 
 
@@ -51,7 +52,9 @@ def drawn(random: np.random.Generator) -> str:
             )
     steps.append("    - {step: constant_current, current_mA: 0.0126, until_time_s: 45}")
     steps.append(f"    - {{step: loop, loop_to: c, cycle_count: {random.integers(1, 4)}}}")
-    frames = f"images: [{{device: mri, when: {random.choice(WHEN)}, {SETTINGS}}}]\n"
+    cell = random.choice(("keep", "keep", "rest", "open"))
+    when = random.choice(WHEN[: 5 if cell == "keep" else 4])
+    frames = f"images: [{{device: mri, when: {when}, cell: {cell}, {SETTINGS}}}]\n"
     return HEAD + "protocol:" + SAFETY + "  method:\n" + "\n".join(steps) + "\n" + frames
 
 
