@@ -138,6 +138,8 @@ def engines(laboratory):
         if engine.process.poll() is None:
             engine.process.send_signal(signal.SIGCONT)
             engine.process.kill()
+        if not gone(engine.watchdog):  # it goes on trying where the laboratory has gone
+            os.kill(engine.watchdog, signal.SIGKILL)
         engine.process.communicate(timeout=10)
 
 
