@@ -10,7 +10,7 @@ import pytest
 from tests import fault_matrix, latencies
 from tests.fault_matrix import PAGE, ROWS, page, rows_named, shown_by_row
 
-WITHOUT_TEST = {43}
+WITHOUT_TEST: set[int] = set()
 """Rows whose tests are being written; nothing may be added here."""
 
 
