@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,8 @@ from orchestrator.cli import main
 from orchestrator.cli.main import VERBS, _parser
 from orchestrator.errors import ControlError
 from orchestrator.units.writing import UNITS, Machine, filled_in, this_machine, write_units
-from tests.command import default_signals, environment, wait_until
+from tests.command import OPERANDO, environment, wait_until
+from tests.warm import Child
 
 ODD = Machine(
     Path('/data/a week "of" $HOME 100%'), "lab", ("/opt/op erando/bin/operando",), {"A_B": "x y%"}
@@ -150,28 +149,29 @@ def test_serve_as_systemd_runs_it(units, tmp_path, manager):
     ear, told = manager
     heard = Heard(ear)
     ((_, words), (_, after)) = commands(units["operando-serve.service"])
-    command = [sys.executable, "-c", "from orchestrator.cli import main; main()", *words[1:]]
     state = {"OPERANDO_STATE": str(tmp_path / "state")}
-    with (tmp_path / "said").open("w+") as said:
-        service = subprocess.Popen(
-            [*command, "--no-http"], env=environment(**told, **state), stdout=said, stderr=said,
-            preexec_fn=default_signals,
-        )  # fmt: skip
-        try:
-            wait_until(lambda: heard.beats() >= 2, what="it beats", timeout_s=60)
-            assert heard.lines[0] == "READY=1"
-            assert "STATUS=0 running, 0 waiting" in heard.lines
-            service.send_signal(signal.SIGSTOP)  # as a loop that hangs
-            os.waitid(os.P_PID, service.pid, os.WSTOPPED)
-            before = heard.beats()
-            with pytest.raises(AssertionError):
-                wait_until(lambda: heard.beats() > before, what="a beat", timeout_s=1.0)
-            service.send_signal(signal.SIGCONT)
-            wait_until(lambda: heard.beats() > before, what="it beats again")
-            service.send_signal(signal.SIGTERM)
-            assert service.wait(30) == 0
-            assert heard.listen()[-1] == "STOPPING=1" or "STOPPING=1" in heard.lines
-        finally:
-            service.kill()
-            service.wait(10)
+    service = Child(
+        [OPERANDO, *words[1:], "--no-http"], cwd=tmp_path, env=environment(**told, **state)
+    )
+    try:
+        wait_until(lambda: heard.beats() >= 2, what="it beats", timeout_s=60)
+        assert heard.lines[0] == "READY=1"
+        assert "STATUS=0 running, 0 waiting" in heard.lines
+        service.send_signal(signal.SIGSTOP)  # as a loop that hangs
+        wait_until(lambda: stopped(service.pid), what="it is stopped")
+        before = heard.beats()
+        with pytest.raises(AssertionError):
+            wait_until(lambda: heard.beats() > before, what="a beat", timeout_s=1.0)
+        service.send_signal(signal.SIGCONT)
+        wait_until(lambda: heard.beats() > before, what="it beats again")
+        service.send_signal(signal.SIGTERM)
+        assert service.wait(30) == 0
+        assert "STOPPING=1" in heard.listen()
+    finally:
+        service.kill()
+        service.communicate(timeout=10)
     assert main(after[1:]) == 0
+
+
+def stopped(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
