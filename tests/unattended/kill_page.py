@@ -21,7 +21,7 @@ _TITLES = {
 }
 
 _TEXT = """\
-# Killed a thousand times
+# Killed again and again
 
 Written by `make soak` (`pytest -m soak tests/unattended/test_kill_campaign.py`); do not edit.
 Last on {date}, {machine}: **{kills} kills in {campaigns} campaigns**. CI does 50.

@@ -74,6 +74,16 @@ class Tally:
         self._count("refused", "nothing had been done yet", outcome.refused)
         self.campaigns += 1
 
+    def write(self, file: Path) -> None:
+        file.with_suffix(".new").write_bytes(orjson.dumps(vars(self)))
+        file.with_suffix(".new").replace(file)
+
+    @classmethod
+    def read(cls, file: Path) -> Tally:
+        told = orjson.loads(file.read_bytes())
+        counts = {what: Counter(one) for what, one in told["counts"].items()}
+        return cls(told["largest"], counts, told["campaigns"])
+
     def __add__(self, other: Tally) -> Tally:
         names, kinds = {*self.largest, *other.largest}, {*self.counts, *other.counts}
         nothing: Counter[str] = Counter()
@@ -143,12 +153,14 @@ def frames_in_store(data: Path) -> int:
     return count
 
 
-def _half(folder: Path, kills: int, driver: str) -> Tally:
+def _half(folder: Path, kills: int, driver: str) -> None:
+    """Campaigns with one driver; what they came to is written after each, so that it may end."""
     tally = Tally()
     for number, here in enumerate(campaigns(folder / driver, driver, kills, tally)):
-        if number % 20 == 0:
+        if number % 20 == 10:
             frames_in_store(here / "data")
-    return tally
+        tally.write(folder / f"{driver}.json")
+        write_result(sum(map(Tally.read, folder.glob("*.json")), Tally()))
 
 
 @pytest.mark.soak
@@ -156,8 +168,12 @@ def test_a_thousand_kills(tmp_path):
     """Row 42: a thousand kills; writes the result and the page that the repository keeps."""
     kills = int(os.environ.get("OPERANDO_KILLS", "1000")) // len(DRIVERS)
     with ProcessPoolExecutor(mp_context=get_context("fork")) as pool:
-        half = partial(_half, tmp_path, kills)
-        tally = sum(pool.map(half, DRIVERS), Tally())
+        list(pool.map(partial(_half, tmp_path, kills), DRIVERS))
+    assert orjson.loads(RESULT.read_bytes())["kills"] == kills * len(DRIVERS)
+
+
+def write_result(tally: Tally) -> None:
+    """Write the result and its page."""
     result = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": f"{platform.system()} {platform.release()}, {platform.machine()}, "
@@ -169,3 +185,7 @@ def test_a_thousand_kills(tmp_path):
     }
     RESULT.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2) + b"\n")
     PAGE.write_text(page(result), encoding="utf-8")
+
+
+def test_the_page_says_what_was_measured():
+    assert PAGE.read_text(encoding="utf-8") == page(orjson.loads(RESULT.read_bytes()))
