@@ -48,7 +48,7 @@ class Journal:
         path: Path,
         *,
         write: Callable[[int, bytes], int] = os.write,
-        fsync: Callable[[int], None] = os.fsync,
+        fsync: Callable[[int], None] = lambda descriptor: os.fsync(descriptor),
         now: Callable[[], float] = monotonic,
         ballast_bytes: int = SIZE_BYTES,
     ) -> None:
