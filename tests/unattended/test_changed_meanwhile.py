@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.cli import main
 from orchestrator.profile.loading import find_profile
-from orchestrator.schedule import hashes
+from orchestrator.records import software
 from orchestrator.schedule.job import State
 from orchestrator.schedule.jobs import JobStore
 from tests.command import EXAMPLES
@@ -23,9 +23,9 @@ def folder(tmp_path):
     text = text.replace("bench: sim-mri", "bench: bench.yaml")
     text = text.replace("current_mA_per_cm2: 0.1,", "current_mA_per_cm2: $j,")
     (tmp_path / "series.yaml").write_text(text + SERIES, encoding="utf-8")
-    hashes.software_hash.cache_clear()
+    software.software_hash.cache_clear()
     yield tmp_path
-    hashes.software_hash.cache_clear()
+    software.software_hash.cache_clear()
 
 
 def another_profile(folder, monkeypatch):
@@ -36,16 +36,16 @@ def another_profile(folder, monkeypatch):
 
 
 def another_version(folder, monkeypatch):
-    monkeypatch.setattr(hashes, "versions", lambda: {"bluesky": "0.0.1"})
+    monkeypatch.setattr(software, "versions", lambda: {"bluesky": "0.0.1"})
 
 
 def another_file_of_ours(folder, monkeypatch):
     package = folder / "devices"
     package.mkdir()
     (package / "__init__.py").write_text("# changed", encoding="utf-8")
-    spec = hashes.find_spec("orchestrator")
+    spec = software.find_spec("orchestrator")
     spec.origin = str(package / "__init__.py")
-    monkeypatch.setattr(hashes, "find_spec", lambda _name: spec)
+    monkeypatch.setattr(software, "find_spec", lambda _name: spec)
 
 
 def a_later_run(folder, monkeypatch):
@@ -77,7 +77,7 @@ def test_a_campaign_that_goes_on_with_something_else_asks(
     assert main(["schedule", "ack", job.id, "again", "--data", str(data)]) == 0
     store.claim(runner="test", boot_id="")
     change(folder, monkeypatch)
-    hashes.software_hash.cache_clear()
+    software.software_hash.cache_clear()
     run = ["run", str(file), "--data", str(data), "--job", job.id, "--no-progress"]
     assert main(run) == 0
     assert f"not as it was asked for: {what}" in capsys.readouterr().out
