@@ -656,7 +656,8 @@ def test_data_directory_is_as_described(sandbox, short_run, read_a_run):
     rare = {
         "journals/*.bad.jsonl", "journals/*.ballast", "rehearsals/*/index.html", "jobs.sqlite",
         "jobs/*.log", "watchdog.jsonl", "audit.jsonl", "audit.lock", "control/*.json",
-        "checkpoints/*.json", "alerts.yaml",
+        "checkpoints/*.json", "alerts.yaml", "http/tokens.json", "http/requests.sqlite",
+        "http/address.json", "http/experiments/*.yaml",
     }  # fmt: skip
     assert not [p for p in patterns if p not in rare and not list(sandbox.data.glob(p))]
     known = {p.split("/")[0] for p in patterns}
