@@ -123,6 +123,44 @@ CASES = [
         "got min 2 and max 1",
     ),
     (
+        "interlocks: []",
+        "interlocks: [{kind: imag, device: mri}]",
+        r"interlocks\[0\]\.kind: got 'imag', expected a kind of interlock.*did you mean image",
+    ),
+    (
+        "interlocks: []",
+        "interlocks: [{kind: image, device: pstat}]",
+        "got 'pstat', expected a device that takes images",
+    ),
+    (
+        "interlocks: []",
+        "interlocks: [{kind: data_rate, device: pstat}]",
+        "within_s: is missing, expected a time in s",
+    ),
+    ("interlocks: []", "interlocks: [{kind: free_disk, min_gb: 0}]", "greater than 0"),
+    ("interlocks: []", "interlocks: [3]", "got 3, expected an interlock"),
+    (
+        "interlocks: []",
+        "interlocks: [{device: pstat, signal: voltage_v, max: 4, evry_s: 3}]",
+        "is not a known key.*every_s",
+    ),
+    (
+        "interlocks: []",
+        "interlocks: [{device: pstat, signal: voltage_v, max: 4, evidence: [spectrum]}]",
+        "the cell is not driven again then",
+    ),
+    (
+        "interlocks: []",
+        "interlocks: [{device: pstat, signal: voltage_v, max: 4}, "
+        "{device: pstat, signal: voltage_v, min: 0}]",
+        r"interlocks\[1\]: is called pstat.voltage_v, as interlock 1 is \(give it a name",
+    ),
+    (
+        "{device: mri, action: abort}",
+        "{device: mri, action: abort, celsius: 20}",
+        "got celsius with abort, expected it with go_to",
+    ),
+    (
         "{device: mri, action: abort}",
         "{device: mri, action: off}",
         "what mri can do: abort, keep or trigger_off",
