@@ -41,6 +41,7 @@ def job(tmp_path_factory):
     return MainJob(tmp_path_factory.mktemp("main_job"))
 
 
+@pytest.mark.long  # with the week of the fixture
 def test_the_result_is_one_object_with_everything_promised(job):
     result = job.result
     assert set(result) >= {
@@ -165,6 +166,7 @@ def test_schema_is_the_one_in_the_reference(tmp_path, name):
     )
 
 
+@pytest.mark.long  # an interpreter for each verb
 def test_help_is_instant_and_complete(tmp_path):
     """No verb's help may load what only its work needs: seconds of imports."""
     heavy = re.compile(
