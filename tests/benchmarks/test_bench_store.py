@@ -1,8 +1,8 @@
 """How late records are on the system's clock while Tiled is well, hung, killed and begun again.
 
 ``make bench`` prints both 99th percentiles and their ratio, of two runs after one another: how
-long after its own time a record is with the criteria that can stop the run. Most of that is the wait
-for the next poll.
+long after its own time a record is with the criteria that can stop the run. Most of that is the
+wait for the next poll.
 """
 
 from __future__ import annotations
