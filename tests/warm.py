@@ -256,7 +256,8 @@ def serve(path: str) -> dict[str, Any]:
     running: dict[int, tuple[int, socket.socket]] = {}  # by pidfd
     while True:
         for ready in select.select([0, listener, *running], [], [])[0]:
-            if ready == 0:  # whoever started us has ended
+            if ready == 0:  # whoever started us has ended, in order or not
+                shutil.rmtree(Path(path).parent, ignore_errors=True)
                 sys.exit(0)
             if ready is not listener:
                 pid, client = running.pop(ready)
