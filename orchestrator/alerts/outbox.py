@@ -20,6 +20,7 @@ import orjson
 
 from devices.clock import wall_time
 from orchestrator.errors import RecordError
+from orchestrator.sqlite_file import changing, reading
 from orchestrator.telling import Severity, Telling, spool_directory
 
 KEPT_S = 90 * 86_400.0
@@ -251,36 +252,23 @@ class Outbox:
                 )
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        try:
-            db = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)
-            try:
-                db.row_factory = sqlite3.Row
-                db.execute("PRAGMA journal_mode = WAL")
-                db.execute("PRAGMA synchronous = FULL")
-                yield db
-            finally:
-                db.close()
-        except sqlite3.Error as error:
-            raise RecordError(
-                str(self.path), f"cannot be used: {error}", remedy="check disk and file"
-            ) from error
-
-    @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._open() as db:
+        with self._understood(), reading(self.path, busy_s=_BUSY_S) as db:
             yield db
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
-        with self._open() as db:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-            except BaseException:
-                db.execute("ROLLBACK")
-                raise
-            db.execute("COMMIT")
+        with self._understood(), changing(self.path, busy_s=_BUSY_S) as db:
+            yield db
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise RecordError(
+                str(self.path), f"cannot be used: {error}", remedy="check disk and file"
+            ) from error
 
 
 def read_telling(path: Path) -> Telling | None:

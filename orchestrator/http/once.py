@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devices.clock import wall_time
+from orchestrator.sqlite_file import changing
 
 KEPT_S = 86_400.0
 """How long a key is known, s: much longer than a request is fresh."""
 
-_BUSY_S = 5.0
 _SCHEMA = """CREATE TABLE IF NOT EXISTS requests (
     key TEXT PRIMARY KEY, digest TEXT NOT NULL, time_s REAL NOT NULL, owner TEXT NOT NULL,
     status INTEGER, answer BLOB
@@ -112,17 +112,6 @@ class Once:
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
-        db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-            db.execute("BEGIN IMMEDIATE")
+        with changing(self._path) as db:
             db.execute(_SCHEMA)
-            try:
-                yield db
-            except BaseException:
-                db.execute("ROLLBACK")
-                raise
-            db.execute("COMMIT")
-        finally:
-            db.close()
+            yield db

@@ -28,6 +28,7 @@ from orchestrator.schedule.job import (
     require,
     same_job,
 )
+from orchestrator.sqlite_file import changing, reading
 
 DECISIONS = ("again", "resume", "done", "failed")
 """What may become of a job that asks."""
@@ -357,38 +358,20 @@ class JobStore:
         return job_of(rows[0])
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        try:
-            db = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)
-        except sqlite3.Error as error:
-            raise ScheduleError(
-                str(self.path), f"cannot be opened: {error}", remedy="check the data directory"
-            ) from error
-        try:
-            db.row_factory = sqlite3.Row
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")  # acknowledged is on the disk
-            yield db
-        except sqlite3.Error as error:
-            raise ScheduleError(
-                str(self.path), f"cannot be used: {error}", remedy="check disk and file"
-            ) from error
-        finally:
-            db.close()
-
-    @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._open() as db:
+        with self._understood(), reading(self.path, busy_s=_BUSY_S) as db:
             yield db
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction that nobody can come between."""
-        with self._open() as db:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-            except BaseException:
-                db.execute("ROLLBACK")
-                raise
-            db.execute("COMMIT")
+        with self._understood(), changing(self.path, busy_s=_BUSY_S) as db:
+            yield db
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise ScheduleError(
+                str(self.path), f"cannot be used: {error}", remedy="check disk and file"
+            ) from error
