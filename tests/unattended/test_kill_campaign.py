@@ -143,13 +143,13 @@ def frames_in_store(data: Path) -> int:
     with open_store(data) as store:
         store.wait_uploaded()
         for part in whole.parts or (whole,):
-            if "mri" not in part.streams or not len(part.streams["mri"]["time"]):
-                continue
-            pixels = store.cat[part.uid]["mri"]["mri_image"].read()
-            frames = part.frames("mri")
-            assert len(pixels) == len(frames) == len(part.streams["mri"]["time"])
-            assert all((pixels[k] == frames[k]).all() for k in range(len(frames)))
-            count += len(frames)
+            announced = len(part.streams.get("mri", {"time": ()})["time"])
+            if announced:  # a file may hold one more, of which the next run took care
+                pixels = store.cat[part.uid]["mri"]["mri_image"].read()
+                frames = part.frames("mri")
+                assert len(pixels) >= announced
+                assert all((pixels[k] == frames[k]).all() for k in range(announced))
+            count += announced
     return count
 
 
