@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ophyd import Component as Cpt
 from ophyd import Device
 
 from devices.clock import Clock
+from devices.derived_past import Delivered, reading_of, reading_state
 from devices.readings import Listener, Listeners
 from devices.roles import Reading
 from devices.signals import ReadbackSignal
 
 log = logging.getLogger(__name__)
+
+_NONE = "the analysis gives none"
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class DerivedNumber(Device):
         self.latest: Reading | None = None
         self._listeners = Listeners()
         self._waiting: list[Reading] = []
+        self._missed: list[Reading] = []
+        self._recorded_s = -math.inf
         self._staged_here = False
 
     latest: Reading | None
@@ -87,6 +92,11 @@ class DerivedNumber(Device):
         seen = "nothing yet" if last is None else f"{last.value:.4g} +- {last.error:.2g}"
         quality = f" ({last.quality})" if last is not None and last.quality != "ok" else ""
         return f"<{type(self).__name__} {self.name}: {seen}{quality} {self._units}".rstrip() + ">"
+
+    @property
+    def source(self) -> str:
+        """Name of the device whose frames it is got out of."""
+        return self._analysis.source
 
     @property
     def wanted(self) -> bool:
@@ -107,7 +117,9 @@ class DerivedNumber(Device):
     def stage(self) -> list[object]:
         """Begin a run: nothing is known, nothing waits to be recorded."""
         self.latest, self._staged_here = None, True
+        self._recorded_s = -math.inf
         self._waiting.clear()
+        self._missed.clear()
         self._analysis.begin()
         staged: list[object] = super().stage()
         return staged
@@ -142,10 +154,52 @@ class DerivedNumber(Device):
         data = {signal.name: list(values) for signal, values in columns}
         yield {"data": data, "timestamps": dict.fromkeys(data, times), "time": times}
 
+    def state(self) -> dict[str, Any]:
+        """What it showed last, and what is no page yet, JSON-able."""
+        latest = None if self.latest is None else reading_state(self.latest)
+        return {"latest": latest, "waiting": [reading_state(one) for one in self._waiting]}
+
+    def restore(
+        self, state: Mapping[str, Any], past: Sequence[Delivered], recorded_s: float
+    ) -> None:
+        """Go on where the same number of an interrupted run stood; once it is staged.
+
+        Args:
+            state: What `state` has given.
+            past: What its device had delivered, as the records have it. A reading of anything
+                else is left out: its frame comes again, or never.
+            recorded_s: Time of its last row in the records, Unix s: none is recorded twice.
+        """
+        frames = {one.t_s: one.frame for one in self._analysis.delivered(past)}
+        self._recorded_s = recorded_s
+        self.latest = None if state["latest"] is None else reading_of(state["latest"])
+        waiting = [reading_of(one) for one in state["waiting"]]
+        self._waiting = [
+            replace(one, frame=frames[one.t_s])
+            for one in waiting
+            if one.t_s in frames and one.t_s > recorded_s
+        ]
+
+    def recall(self, past: Sequence[Delivered]) -> None:
+        """Once all are restored: what was seen is seen again, what was not is looked at now."""
+        self._analysis.recall(past)
+
+    def show_missed(self) -> None:
+        """Show what was looked at in `recall` to who watches by now."""
+        missed, self._missed = self._missed, []
+        for reading in missed:
+            self._listeners.tell(reading)
+
+    def miss(self, reading: Reading) -> None:
+        """Take a reading that nobody could be shown when it was due."""
+        self.take(reading)
+        self._missed.append(reading)
+
     def take(self, reading: Reading) -> None:
         """Take a new reading and show it to who watches."""
         self.latest = reading
-        self._waiting.append(reading)
+        if reading.t_s > self._recorded_s:
+            self._waiting.append(reading)
         row = (reading.value, reading.error, reading.frame, reading.quality, reading.latency_s)
         for signal, value in zip(self._columns, row, strict=True):
             signal.update(value, timestamp=reading.t_s)
@@ -162,10 +216,14 @@ class Analyses:
     Args:
         source: Name of the device.
         clock: The experiment's clock.
+
+    Attributes:
+        late: What was delivered while a run that goes on had not begun, and is in no records yet.
     """
 
     def __init__(self, source: str, clock: Clock) -> None:
         self.source, self.clock = source, clock
+        self.late: list[Delivered] = []
         self._active: list[Analysis] = []
 
     def __bool__(self) -> bool:
@@ -207,6 +265,8 @@ class Analysis:
         look: Does it, in a worker; gives a `Finding` for each of the numbers.
         units: Unit of each number, by its key.
         begin: Called when a run begins: what was seen before is forgotten.
+        remember: Called with each frame that an interrupted run has seen, in order, where later
+            ones are looked at in the light of it; may raise.
 
     Attributes:
         numbers: The numbers by their keys; each is called after the device and its key.
@@ -219,8 +279,10 @@ class Analysis:
         *,
         units: Mapping[str, str],
         begin: Callable[[], None] = lambda: None,
+        remember: Callable[[Any], object] = lambda _delivered: None,
     ) -> None:
         self._analyses, self._look, self._begin = analyses, look, begin
+        self._remember, self._recalled = remember, False
         self.numbers: dict[str, DerivedNumber] = {
             key: DerivedNumber(
                 name=f"{self.source}_{key}", analysis=self, clock=analyses.clock, units=unit
@@ -236,7 +298,46 @@ class Analysis:
     def begin(self) -> None:
         """A run begins."""
         self._begin()
+        self._recalled = False
         self.check_wanted()
+
+    def delivered(self, past: Sequence[Delivered]) -> list[Delivered]:
+        """What is in the records, and what its device has fetched for them meanwhile."""
+        return [*past, *self._analyses.late]
+
+    def recall(self, past: Sequence[Delivered]) -> None:
+        """See again what an interrupted run has seen; idempotent until a run begins.
+
+        What it had not yet looked at when it was cut off is looked at now.
+
+        Args:
+            past: Everything that the device has delivered, in order.
+        """
+        if self._recalled:
+            return
+        self._recalled = True
+        shown = [one.latest.t_s for one in self.numbers.values() if one.latest is not None]
+        known_s = max(shown, default=-math.inf)
+        for one in self.delivered(past):
+            if one.t_s > known_s:
+                found = self._look_back(one)
+                for key, reading in self._readings(found, one.frame, one.t_s).items():
+                    self.numbers[key].miss(reading)
+            elif one.quality == "ok":
+                self._see_again(one)
+
+    def _look_back(self, one: Delivered) -> Mapping[str, Finding]:
+        try:
+            delivered = one.read()
+        except Exception as error:  # noqa: BLE001 - as of `look`
+            return self._nothing(f"not analysed: {error}")
+        return self.look(delivered, one.quality)
+
+    def _see_again(self, one: Delivered) -> None:
+        try:
+            self._remember(one.read())
+        except Exception as error:  # noqa: BLE001 - as of `look`
+            log.warning("%s: frame %d is not seen again: %s", self.source, one.frame, error)
 
     def check_wanted(self) -> None:
         """Be done for as long as anybody wants one of the numbers."""
@@ -254,20 +355,26 @@ class Analysis:
 
     def tell(self, findings: Mapping[str, Finding], frame: int, t_s: float) -> None:
         """Show the findings of one frame."""
-        now_s = self._analyses.clock.time()
-        for key, number in self.numbers.items():
-            found = findings.get(key) or Finding(math.nan, quality="the analysis gives none")
-            number.take(
-                Reading(
-                    t_s=t_s,
-                    value=found.value,
-                    error=found.error,
-                    quality=found.quality,
-                    source=self.source,
-                    frame=frame,
-                    known_s=now_s,
-                )
+        for key, reading in self._readings(findings, frame, t_s).items():
+            self.numbers[key].take(reading)
+
+    def _readings(
+        self, findings: Mapping[str, Finding], frame: int, t_s: float
+    ) -> dict[str, Reading]:
+        now_s, nothing = self._analyses.clock.time(), Finding(math.nan, quality=_NONE)
+        told = {key: findings.get(key) or nothing for key in self.numbers}
+        return {
+            key: Reading(
+                t_s=t_s,
+                value=found.value,
+                error=found.error,
+                quality=found.quality,
+                source=self.source,
+                frame=frame,
+                known_s=now_s,
             )
+            for key, found in told.items()
+        }
 
     def _nothing(self, why: str) -> dict[str, Finding]:
         return {key: Finding(math.nan, quality=why) for key in self.numbers}

@@ -20,6 +20,7 @@ from devices.adoption import FrameAdoption
 from devices.cell_run import Outcome, SpectrumRequest
 from devices.clock import Clock
 from devices.derived import Analyses
+from devices.derived_past import Delivered
 from devices.errors import DeviceError
 from devices.roles import CellLimits, Floats, SpectrumPoints, Sweep, Worker
 from devices.signals import ReadbackSignal
@@ -98,6 +99,7 @@ class ImpedanceSpectra(AdoptableSpectra, Device):
             self._waiting.clear()
             self.spectrum.update(-1)
             self._recorded = 0
+            self.analyses.late.clear()
         self._adopted = False
         staged: list[object] = super().stage()
         return staged
@@ -166,6 +168,8 @@ class ImpedanceSpectra(AdoptableSpectra, Device):
         }
         if number >= self._recorded:
             self._waiting.append((t_s, columns))
+        else:  # nobody waits for it: the next that is asked for is another
+            self._expected.pop(series, None)
         for name, values in columns.items():
             getattr(self, name).update(values[-1].item(), timestamp=float(t_s[-1]))
         self._analyse(points, number, float(t_s[-1]))
@@ -189,6 +193,10 @@ class ImpedanceSpectra(AdoptableSpectra, Device):
     def _analyse(self, points: SpectrumPoints, number: int, t_s: float) -> None:
         """Get numbers out of a spectrum, if anybody wants some."""
         if not self.analyses:
+            if (
+                self._adopted and number >= self._recorded
+            ):  # a run that goes on looks at it once it has begun
+                self.analyses.late.append(Delivered(number, t_s, lambda: points))
             return
 
         def tell(found: Any, error: BaseException | None) -> None:

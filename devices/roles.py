@@ -323,6 +323,9 @@ class Derived(RecordSource, Protocol):
     """
 
     @property
+    def source(self) -> str: ...  # noqa: D102
+
+    @property
     def latest(self) -> Reading | None:
         """The last reading since it was staged; None before the first."""
         ...
@@ -334,6 +337,18 @@ class Derived(RecordSource, Protocol):
     def unstage(self) -> list[object]:
         """Look no more."""
         ...
+
+    def state(self) -> dict[str, Any]:
+        """What a run that goes on must know of it, JSON-able."""
+        ...
+
+    def restore(self, state: Any, past: Sequence[Any], recorded_s: float) -> None:
+        """Go on where that stood; see `devices.derived.DerivedNumber`, which says it all."""
+        ...
+
+    def recall(self, past: Sequence[Any]) -> None: ...  # noqa: D102
+
+    def show_missed(self) -> None: ...  # noqa: D102
 
 
 class Worker(Protocol):

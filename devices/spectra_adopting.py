@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from devices.cell_checkpoint import array, column
+from devices.cell_program import SpectrumPoints
 from devices.cell_run import Outcome, SpectrumRequest
+from devices.derived import Analyses
+from devices.derived_past import Delivered
 from devices.roles import CellLimits, Floats, Sweep
 from devices.signals import ReadbackSignal
 
@@ -42,6 +45,7 @@ class AdoptableSpectra:
     """Mixin of `devices.impedance.ImpedanceSpectra`: a checkpoint, and going on from one."""
 
     spectrum: ReadbackSignal
+    analyses: Analyses
     _requests: deque[SpectrumRequest]
     _waiting: list[tuple[Floats, dict[str, Any]]]
     _expected: dict[int, Expected]
@@ -69,6 +73,7 @@ class AdoptableSpectra:
         """
         self.drop_all("a run began")
         self._expected.clear()
+        self.analyses.late.clear()
         self._adopted, self._recorded = True, recorded
         self.spectrum.update(state["spectrum"])
         self._waiting = []
@@ -78,6 +83,7 @@ class AdoptableSpectra:
                 columns[name] = columns[name].astype(int)
             if columns["spectrum"][0] >= recorded:
                 self._waiting.append((array(rows["t_s"]), columns))
+                self.analyses.late.append(_delivered(*self._waiting[-1]))
 
     def expect(
         self, sweep: Sweep, limits: CellLimits, series: int, *, at_rest: bool
@@ -109,3 +115,22 @@ class AdoptableSpectra:
         if expected is not None:
             expected.claimed(done)
         return expected is not None
+
+
+def points_of(t_s: Floats, columns: Mapping[str, Any]) -> SpectrumPoints:
+    """The points of a spectrum out of its rows, with times since the first of them."""
+    return SpectrumPoints(
+        elapsed_s=t_s - t_s[0],
+        frequency_hz=columns["frequency_hz"],
+        real_ohm=columns["z_real_ohm"],
+        imag_ohm=columns["z_imag_ohm"],
+        amplitude_v=columns["amplitude_v"],
+        amplitude_ma=columns["amplitude_ma"],
+        current_ma=columns["dc_current_ma"],
+        voltage_v=columns["dc_voltage_v"],
+    )
+
+
+def _delivered(t_s: Floats, columns: Mapping[str, Any]) -> Delivered:
+    number = int(columns["spectrum"][0])
+    return Delivered(number, float(t_s[-1]), lambda: points_of(t_s, columns))

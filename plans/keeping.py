@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -11,6 +11,7 @@ from bluesky import Msg
 from bluesky.utils import MsgGenerator
 
 from devices.adoption import Adoption
+from devices.derived_past import Delivered
 from plans.control import AFTER, After
 
 State = dict[str, Any]
@@ -22,6 +23,18 @@ switched off and a person decides."""
 
 RESUMED = "resumed"
 """Kind of the event that says what a run that goes on has found, and what it does."""
+
+
+class Past(Protocol):
+    """What the runs before one that goes on have recorded."""
+
+    def delivered(self, source: str) -> Sequence[Delivered]:
+        """Frames or spectra of a device, in order."""
+        ...
+
+    def last_s(self, stream: str) -> float:
+        """Time of the last record of a stream, Unix s; minus infinity where there is none."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,7 @@ class Place:
         adopted: What became of the frame that was being taken, by the name of its device:
             ``running``, ``finished``, or that there is none.
         skips_step: What is left of the step is left out, because a person has decided so.
+        past: What was recorded; asked for numbers out of frames and spectra.
         text: For the records: what was interrupted, what was found, what is done.
     """
 
@@ -47,6 +61,7 @@ class Place:
     recorded: Mapping[str, int] = field(default_factory=dict)
     adopted: dict[str, str] = field(default_factory=dict)
     skips_step: bool = False
+    past: Past | None = None
     text: str = ""
 
     @property

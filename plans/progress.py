@@ -166,6 +166,8 @@ class Progress(Resumable):
         self.requests.steps_begin()
         for track in self.tracks:
             yield from track.begin(self.now_s)
+        for one in self.derived if self.course.resumed else ():
+            one.show_missed()  # who looks at it does so by now
 
     def serve(self, *awaited: Status | None) -> MsgGenerator[None]:
         """Wait for whatever comes next, and deal with all that is due beside the step.

@@ -12,6 +12,7 @@ from bluesky.utils import MsgGenerator
 
 from devices.attempt import Attempt
 from devices.event import EventNote
+from devices.roles import Derived
 from plans.changes import as_changed, changed
 from plans.conditions import Condition
 from plans.course import Course, same
@@ -40,6 +41,7 @@ class Resumable:
     course: Course
     keeper: Keeper | None
     frames_left: int
+    derived: Sequence[Derived]
     _asked: Cycling
     _every: Sequence[Condition]
     _place: Place | None
@@ -63,6 +65,7 @@ class Resumable:
             "causes": {name: [one.state() for one in found] for name, found in causes},
             "requests": self.requests.state(),
             "environment": self.surveillance.state(),
+            "derived": {one.name: one.state() for one in self.derived},
             "frames_left": self.frames_left,
             "known": [[*what, times] for what, times in self.event.known.items() if times > 0],
             "devices": {one.name: one.checkpoint() for one in self._outliving()},
@@ -101,6 +104,7 @@ class Resumable:
             self.requests.restore({"ending": ending, "cut_short": ending == "now"})
         self.cycling = as_changed(self.cycling, state["cycling"])
         self.surveillance.restore(state["environment"])
+        self._recall(place)
         for condition, kept in zip(self._every, state["conditions"], strict=True):
             condition.restore(kept)
         for track, kept in zip(self.series, state["tracks"], strict=True):
@@ -116,6 +120,18 @@ class Resumable:
             ]
         if self.course.reason or self.course.stage in ("finish", "after", "over"):
             self.tracks = self.series  # what is left of them is finished
+
+    def _recall(self, place: Place) -> None:
+        """Numbers out of frames and spectra know again what they had seen."""
+        past, kept = place.past, place.state.get("derived", {})
+        if past is None or not self.derived:
+            return
+        for one in self.derived:
+            if one.name in kept:
+                delivered = past.delivered(one.source)
+                one.restore(kept[one.name], delivered, past.last_s(one.name))
+        for one in self.derived:
+            one.recall(past.delivered(one.source))
 
     def go_on(self, place: Place) -> MsgGenerator[None]:
         """Say what was found, and leave nothing running that is no step of the method."""

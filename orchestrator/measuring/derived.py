@@ -76,7 +76,9 @@ def lithium(mri: MriScanner, sample: Mapping[str, Any]) -> dict[str, DerivedNumb
     seen = _Images(mri, sample)
     keys = (LITHIUM, *(layer(number) for number in range(1, LAYERS + 1)))
     units = dict.fromkeys(keys, "umol/cm2")
-    return Analysis(mri.analyses, seen.look, units=units, begin=seen.forget).numbers
+    return Analysis(
+        mri.analyses, seen.look, units=units, begin=seen.forget, remember=seen.remember
+    ).numbers
 
 
 class _Images:
@@ -89,6 +91,11 @@ class _Images:
     def forget(self) -> None:
         """A run begins."""
         self._frames.clear()
+
+    def remember(self, frame: npt.NDArray[np.float32]) -> None:
+        """An image that was looked at before the run was cut off."""
+        if flash_settings(self._mri.settings) is not None and frame.ndim == 2:
+            self._frames = [*self._frames[-MOST_FRAMES + 1 :], frame]
 
     def look(self, frame: npt.NDArray[np.float32]) -> dict[str, Finding]:
         """Amounts in the last image."""
@@ -104,7 +111,7 @@ class _Images:
         settings = flash_settings(held)
         if settings is None or frame.ndim != 2:
             raise ValueError(f"{self._mri.name}: takes no images of lithium")
-        self._frames = [*self._frames[-MOST_FRAMES + 1 :], frame]
+        self.remember(frame)
         images = np.stack(self._frames)
         flags = ["ok"] * len(images)
         cell, _ = imaged_cell(images, settings, self._sample, flags)
@@ -143,7 +150,10 @@ def resistances(potentiostat: Potentiostat, sample: Mapping[str, Any]) -> dict[s
     """
     seen = _Spectra(sample)
     units = {BULK: "ohm cm2", INTERFACE: "ohm cm2"}
-    return Analysis(potentiostat.eis.analyses, seen.look, units=units, begin=seen.forget).numbers
+    analyses = potentiostat.eis.analyses
+    return Analysis(
+        analyses, seen.look, units=units, begin=seen.forget, remember=seen.remember
+    ).numbers
 
 
 class _Spectra:
@@ -157,15 +167,21 @@ class _Spectra:
         """A run begins."""
         self._electrolyte = stated_electrolyte_ohm_cm2(self._sample)
 
-    def look(self, points: SpectrumPoints) -> dict[str, Finding]:
-        """Resistances in one spectrum."""
-        hertz = points.frequency_hz
-        ohm = points.real_ohm + 1j * points.imag_ohm
+    def remember(self, points: SpectrumPoints) -> float:
+        """The first spectrum tells the electrolyte, where nobody has stated it; the area, cm2."""
         area_cm2 = float(self._sample.get("area_cm2") or math.nan)
         if not area_cm2 > 0:
             raise ValueError("the sample's area_cm2 is not known")
         if not self._electrolyte > 0:
-            self._electrolyte = first_bulk_ohm_cm2(hertz, ohm, area_cm2)
+            ohm = points.real_ohm + 1j * points.imag_ohm
+            self._electrolyte = first_bulk_ohm_cm2(points.frequency_hz, ohm, area_cm2)
+        return area_cm2
+
+    def look(self, points: SpectrumPoints) -> dict[str, Finding]:
+        """Resistances in one spectrum."""
+        area_cm2 = self.remember(points)
+        hertz = points.frequency_hz
+        ohm = points.real_ohm + 1j * points.imag_ohm
         usable = np.isfinite(ohm) & (hertz > 0)
         fit = fitted(hertz[usable], ohm[usable], area_cm2, self._electrolyte)
         if fit is None:

@@ -103,10 +103,13 @@ def joined(parts: Sequence[Run]) -> Run:
         parts: At least one, in their order.
     """
     names = dict.fromkeys(name for part in parts for name in part.streams)
+    streams = {name: _join([part.streams.get(name, {}) for part in parts]) for name in names}
+    for name in names:
+        streams[name].update(_frames_meant(parts, name))
     return replace(
         parts[0],
         stop=_stop(parts),
-        streams={name: _join([part.streams.get(name, {}) for part in parts]) for name in names},
+        streams=streams,
         descriptors={name: one for part in parts for name, one in part.descriptors.items()},
         resources={key: one for part in parts for key, one in part.resources.items()},
         bad=tuple(bad for part in parts for bad in part.bad),
@@ -167,6 +170,24 @@ def _column(pieces: Sequence[Columns], key: str) -> npt.NDArray[Any]:
             values = _numbered_on(gathered[-1], values)
         gathered.append(values)
     return np.concatenate(gathered)
+
+
+def _frames_meant(parts: Sequence[Run], name: str) -> Columns:
+    """Which frames the rows of a number out of images are of, counted through all parts.
+
+    A part may have the number of a frame that a part before it has recorded: it is below 0 there.
+    """
+    key, before = f"{name}_frame", 0
+    meant: list[npt.NDArray[Any]] = []
+    for part in parts:
+        described = part.descriptors.get(name, {}).get("data_keys", {}).get(key, {})
+        kind, _, source = str(described.get("source")).partition(":")
+        if kind != "analysis" or source not in part.streams_with_frames():
+            continue
+        if len(part.streams.get(name, {}).get("time", ())):
+            meant.append(part.streams[name][key] + before)
+        before += len(part.streams[source]["time"])
+    return {key: np.concatenate(meant)} if meant else {}
 
 
 def _numbered_on(before: npt.NDArray[Any], values: npt.NDArray[Any]) -> npt.NDArray[Any]:

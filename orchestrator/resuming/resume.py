@@ -17,6 +17,7 @@ from orchestrator.records.checkpoint import Checkpoint
 from orchestrator.records.software import software_hash
 from orchestrator.remote.addresses import this_user
 from orchestrator.resuming.interrupted import Interrupted
+from orchestrator.resuming.past import RecordedPast
 from orchestrator.resuming.plan import check_plan, experiment_of, plan_of
 from orchestrator.running import Decision, RunResult, run_plan
 from plans.course import Course
@@ -117,6 +118,7 @@ def resume_run(
             frames=run.since.frames,
             recorded=run.since.recorded,
             skips_step=found.answer == "skip",
+            past=RecordedPast(bench.data, run.chain),
             text=found.text,
         )
     plan = plan_of(run.start, bench, _said(run, found), run.who)
