@@ -103,7 +103,8 @@ def latency(record_property) -> Callable[..., None]:
     """
 
     def took(row: int, what: str, seconds: float, *, promised_s: float) -> None:
-        record_property(latencies.KEY, (row, what, seconds, promised_s))
+        # plain numbers: the processes that share the tests send them to one another
+        record_property(latencies.KEY, (row, what, float(seconds), float(promised_s)))
         assert seconds <= promised_s, f"row {row}, {what}: {seconds} s, promised {promised_s} s"
 
     return took
