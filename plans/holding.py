@@ -77,9 +77,13 @@ class Holding:
         else:
             yield from note(self._event, "cell_open", f"{text} is open")
 
-    def release(self) -> MsgGenerator[None]:
-        """The exposure is over, or there is none: the protocol goes on with what was left."""
-        begun, self.asking = not self.asking, False
+    def release(self, *, noted: bool = False) -> MsgGenerator[None]:
+        """The exposure is over, or there is none: the protocol goes on with what was left.
+
+        Args:
+            noted: An interrupted run has said so already, and may not have come to do it.
+        """
+        begun, self.asking = not (self.asking or noted), False
         self._status = yield from bps.abs_set(self._cell, "keep", group=self._cell.name)
         self._letting_go = True
         if begun:

@@ -140,8 +140,11 @@ class Resumable:
         self._went_on_s = self.now_s
         for text in self._refused:
             yield from note(self.event, "refused", text)
-        if self.cycling.potentiostat.energised and not self._runs_on():
+        held = place.adoption.holds  # at rest for an exposure, which lets it go when it is over
+        if self.cycling.potentiostat.energised and not (held or self._runs_on()):
             yield from bps.stop(self.cycling.potentiostat)  # a rest, or a spectrum of the open cell
+        for track in self.series:
+            yield from track.let_go()
         if self.course.stage not in (
             "environment",
             "over",

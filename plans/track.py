@@ -356,8 +356,8 @@ class Track(TrackState):
     def _store(self) -> MsgGenerator[None]:
         """Write the frame's event, or note that there is none."""
         self.running, self._attempt.taker, self._storing = False, None, True
-        if self._holding is not None and not self._released:
-            yield from self._holding.release()
+        if self._holding is not None:
+            yield from self._holding.release(noted=self._released)
         self._released = False
         error = self._attempt.error
         has_frame = yield from bps.rd(self.device.new_frame, default_value=1)

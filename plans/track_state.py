@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bluesky.utils import MsgGenerator
+
 from devices.attempt import Attempt
 from plans.holding import Holding
 from plans.imaging import Capture
@@ -31,7 +33,7 @@ class TrackState:
         self._serves: list[Cause] = []
         self._moment: list[Any] = []
         self._rejoins, self._since_s = False, 0.0
-        self._storing = self._released = False
+        self._storing = self._released = self._overheld = False
 
     @property
     def _engaged(self) -> bool:
@@ -84,10 +86,12 @@ class TrackState:
         self.wanted, self.held, self._moment = state["wanted"], state["held"], state["moment"]
         if self.capture.on is not None and state["on"] is not None:
             self.capture.on.restore(state["on"])
+        here = self._holding is not None and self._holding.name in holds
+        self._overheld = here and not state["asking"] and (recorded or not state["engaged"])
         if not state["engaged"]:
             self.wanted |= state["asking"]  # the cell was asked for, and nothing else had begun
             return
-        held = self._holding is None or self._holding.name in holds
+        held = self._holding is None or here
         self._since_s = state["held_since_s"] or 0.0
         self._rejoins = not recorded and (found == "finished" or (found == "running" and held))
         self._lost = not (self._rejoins or recorded)
@@ -96,3 +100,9 @@ class TrackState:
             self._failures = 0
         else:
             self._attempt.causes += [Cause.of(one) for one in state["serves"]]
+
+    def let_go(self) -> MsgGenerator[None]:
+        """Let the cell go where it is still held for a frame that the records have."""
+        if self._overheld and self._holding is not None:
+            yield from self._holding.release(noted=True)
+        self._overheld = False

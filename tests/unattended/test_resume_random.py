@@ -84,6 +84,42 @@ def cut_off(file, data, experiment, deaths) -> None:
             in_child(partial(go_on, file, data, kill=kill))
 
 
+RESTING = (
+    HEAD + "protocol:" + SAFETY + "  method:\n"
+    "    - {step: constant_current, current_mA: 0.0126, until_time_s: 80}\n"
+    "    - {step: constant_current, current_mA: -0.0126, until_time_s: 80}\n"
+    "images: [{device: mri, when: WHEN, cell: rest, " + SETTINGS + "}]\n"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("when", ["{every_s: 90}", "{at: [step_start]}"])
+def test_killed_as_the_cell_is_held_or_let_go(tmp_path, when):
+    """Rows 28, 38: it rests once for each exposure, and no longer than that."""
+    experiment = tmp_path / "experiment.yaml"
+    experiment.write_text(RESTING.replace("WHEN", when))
+    found = {}
+    for kind in ("", "cell_rest", "cell_goes_on"):
+        seen = [0]
+
+        def kill(_number, name, doc, seen=seen, kind=kind):
+            here = name == "event" and doc["data"].get("event_kind") == kind
+            seen[0] += here
+            return here and seen[0] == 2
+
+        file, data = tmp_path / f"{kind}.json", tmp_path / f"{kind}_data"
+        with served(file, sample=SAMPLE) as there:
+            assert begin(file, data, experiment, kill) == (9 if kind else 0)
+            if kind:
+                in_child(partial(go_on, file, data))
+            run, echem = run_of(data), run_of(data).streams["echem"]
+            rows = zip(echem["time"], echem["pstat_step_index"], strict=True)
+            found[kind] = there.cell()["throughput_mah"], list(rows), events(run)
+    assert [kind for kind, _ in found[""][2]].count("cell_goes_on") >= 2
+    for kind in ("cell_rest", "cell_goes_on"):
+        assert found[kind][0] == pytest.approx(found[""][0], abs=1e-9)
+        assert found[kind][1:] == found[""][1:]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_killed_anywhere_it_is_the_uninterrupted_run(tmp_path, seed):
     """Rows 28, 38: events once, charge equal, records equal; no outage but the restart itself."""
