@@ -38,10 +38,10 @@ class EventNote(Device):
         super().__init__(prefix, name=name, **kwargs)
         self.what.name = f"{name}_kind"  # ophyd keeps the attribute `kind` for itself
 
-    def forget(self, kind: str, beginning: str) -> bool:
-        """Whether one that is recorded already is of this kind and begins so; it counts no more."""
+    def forget(self, kind: str, beginning: str, end: str = "") -> bool:
+        """Whether one that is recorded already is of this kind and begins and ends so, once."""
         for known, times in list(self.known.items()):
-            if times > 0 and known[0] == kind and known[1].startswith(beginning):
+            if times > 0 and known[0] == kind and _is(known[1], beginning, end):
                 self.known[known] -= 1
                 return True
         return False
@@ -59,3 +59,7 @@ class EventNote(Device):
         self.text.update(text)
         self.value.update(value)
         self.origin.update(origin)
+
+
+def _is(text: str, beginning: str, end: str) -> bool:
+    return text.startswith(beginning) and text.endswith(end)

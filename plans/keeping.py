@@ -32,6 +32,10 @@ class Past(Protocol):
         """Frames or spectra of a device, in order."""
         ...
 
+    def taken_last(self, stream: str) -> tuple[int, float] | None:
+        """Index of the last frame or spectrum of a stream, and when it began, Unix s."""
+        ...
+
     def last_s(self, stream: str) -> float:
         """Time of the last record of a stream, Unix s; minus infinity where there is none."""
         ...

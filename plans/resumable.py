@@ -145,6 +145,7 @@ class Resumable:
             yield from bps.stop(self.cycling.potentiostat)  # a rest, or a spectrum of the open cell
         for track in self.series:
             yield from track.let_go()
+            yield from track.say_served(self.event, place.past)
         if self.course.stage not in (
             "environment",
             "over",

@@ -9,9 +9,11 @@ from typing import Any
 from bluesky.utils import MsgGenerator
 
 from devices.attempt import Attempt
+from devices.event import EventNote
 from plans.holding import Holding
-from plans.imaging import Capture
-from plans.triggers import Cause
+from plans.imaging import SPECTRA, Capture
+from plans.keeping import Past
+from plans.triggers import Cause, note_recorded
 
 
 class TrackState:
@@ -31,6 +33,7 @@ class TrackState:
         self._next_s: float | None = None
         self._next_mah = 0.0
         self._serves: list[Cause] = []
+        self._unsaid: list[Cause] = []
         self._moment: list[Any] = []
         self._rejoins, self._since_s = False, 0.0
         self._storing = self._released = self._overheld = False
@@ -96,13 +99,22 @@ class TrackState:
         self._rejoins = not recorded and (found == "finished" or (found == "running" and held))
         self._lost = not (self._rejoins or recorded)
         self._last_begun = self._last_begun and not self._lost
+        causes = [Cause.of(one) for one in state["serves"]]
         if recorded:
-            self._failures = 0
+            self._failures, self._unsaid = 0, causes
         else:
-            self._attempt.causes += [Cause.of(one) for one in state["serves"]]
+            self._attempt.causes += causes
 
     def let_go(self) -> MsgGenerator[None]:
         """Let the cell go where it is still held for a frame that the records have."""
         if self._overheld and self._holding is not None:
             yield from self._holding.release(noted=True)
         self._overheld = False
+
+    def say_served(self, event: EventNote, past: Past | None) -> MsgGenerator[None]:
+        """Say of a frame that was recorded what it was taken for, if nobody has come to say it."""
+        causes, self._unsaid = self._unsaid, []
+        name, collects = self.capture.device.name, self.capture.collects
+        taken = None if past is None else past.taken_last(name if collects is None else SPECTRA)
+        if taken is not None:
+            yield from note_recorded(event, name, causes, taken)

@@ -60,12 +60,31 @@ def note_served(event: EventNote, device: Any, causes: Iterable[Cause]) -> MsgGe
     """
     for cause in causes:
         began_s = yield from bps.rd(device.t_start_s, default_value=cause.met.t_s)
-        latency_s = float(began_s) - cause.met.t_s
-        frame = device.frame.get()
-        text = (
-            f"{device.name}: {frame} began {latency_s:.3f} s after {cause.name}: {cause.met.text}"
-        )
-        yield from note(event, TRIGGERED, text, latency_s)
+        yield from _served(event, device.name, cause, (device.frame.get(), float(began_s)))
+
+
+def note_recorded(
+    event: EventNote, device: str, causes: Iterable[Cause], taken: tuple[int, float]
+) -> MsgGenerator[None]:
+    """The same of a frame that an interrupted run has recorded, where it had not come to say it.
+
+    Args:
+        event: Notes it.
+        device: Name of the device.
+        causes: What the frame was taken for.
+        taken: Its index, and when it began, Unix s.
+    """
+    for cause in causes:
+        if not event.forget(TRIGGERED, f"{device}: ", f" after {cause.name}: {cause.met.text}"):
+            yield from _served(event, device, cause, taken)
+
+
+def _served(
+    event: EventNote, device: str, cause: Cause, taken: tuple[int, float]
+) -> MsgGenerator[None]:
+    frame, latency_s = taken[0], taken[1] - cause.met.t_s
+    text = f"{device}: {frame} began {latency_s:.3f} s after {cause.name}: {cause.met.text}"
+    yield from note(event, TRIGGERED, text, latency_s)
 
 
 def note_missed(event: EventNote, device: str, causes: Iterable[Cause]) -> MsgGenerator[None]:

@@ -40,6 +40,21 @@ class RecordedPast:
             self._known[source] = list(found)
         return self._known[source]
 
+    def taken_last(self, stream: str) -> tuple[int, float] | None:
+        """Index of the last frame or spectrum of a stream, and when it began, Unix s.
+
+        A spectrum's beginning is that of its first point.
+        """
+        columns = self._run.streams.get(stream, {})
+        kind = "_spectrum" if stream == SPECTRA else "_frame"
+        key = next((one for one in columns if one.endswith(kind)), "")
+        if not key or not len(columns[key]):
+            return None
+        number = columns[key][-1]
+        first = int(np.flatnonzero(columns[key] == number)[0])
+        began_s = columns.get(f"{stream}_t_start_s", columns["time"])[first]
+        return int(number), float(began_s)
+
     def last_s(self, stream: str) -> float:
         """Time of the last record of a stream, Unix s; minus infinity where there is none."""
         times = self._run.streams.get(stream, {}).get("time")

@@ -120,6 +120,32 @@ def test_killed_as_the_cell_is_held_or_let_go(tmp_path, when):
         assert found[kind][1:] == found[""][1:]
 
 
+def test_what_a_frame_was_taken_for_is_said_once(tmp_path):
+    """Row 28: killed between the frame and the event that says so, and right after that."""
+    experiment = tmp_path / "experiment.yaml"
+    on = "{on: {throughput_mah_per_cm2: 0.001}}"
+    experiment.write_text(RESTING.replace("WHEN", on).replace("cell: rest", "cell: keep"))
+    told = {}
+    for stream in ("", "mri", "events"):
+        streams = {}
+
+        def kill(_number, name, doc, streams=streams, stream=stream):
+            if name == "descriptor":
+                streams[doc["uid"]] = doc["name"]
+            return name == "event" and streams[doc["descriptor"]] == stream
+
+        file, data = tmp_path / f"{stream}.json", tmp_path / f"{stream}_data"
+        with served(file, sample=SAMPLE):
+            assert begin(file, data, experiment, kill) == (9 if stream else 0)
+            if stream:
+                in_child(partial(go_on, file, data))
+        columns = run_of(data).streams["events"]
+        rows = zip(columns["event_kind"], columns["event_text"], strict=True)
+        told[stream] = [text for kind, text in rows if kind == "triggered"]
+    assert len(told[""]) == 1
+    assert told["mri"] == told["events"] == told[""]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_killed_anywhere_it_is_the_uninterrupted_run(tmp_path, seed):
     """Rows 28, 38: events once, charge equal, records equal; no outage but the restart itself."""
