@@ -69,6 +69,7 @@ class DiskThread:
     def __init__(self, hold: Callable[[], AbstractContextManager[None]]) -> None:
         self._hold = hold
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="operando-disk")
+        self._pool.submit(_nothing)  # no thread to be had is noticed now, not at the first record
 
     async def run(self, work: Callable[[], None]) -> None:
         """Do something that may take long, and raise what it raises."""
@@ -78,3 +79,7 @@ class DiskThread:
     def close(self) -> None:
         """Wait for what runs and end the thread."""
         self._pool.shutdown(wait=True)
+
+
+def _nothing() -> None:
+    """What the thread begins with."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from orchestrator.cli import main
@@ -43,7 +45,7 @@ def another_file_of_ours(folder, monkeypatch):
     package = folder / "devices"
     package.mkdir()
     (package / "__init__.py").write_text("# changed", encoding="utf-8")
-    spec = software.find_spec("orchestrator")
+    spec = copy.copy(software.find_spec("orchestrator"))  # it is that of the module itself
     spec.origin = str(package / "__init__.py")
     monkeypatch.setattr(software, "find_spec", lambda _name: spec)
 
