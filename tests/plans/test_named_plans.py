@@ -273,3 +273,4 @@ def test_every_way_of_ending_leaves_the_cell_off(name, bench):
         assert not bench.RE.unsafe, way
         assert stops[0]["exit_status"] == status, way
         assert reason in (None, stops[0]["reason"]), way
+        bench.wait(1.0)  # a halt does not wait for a frame that is being fetched
