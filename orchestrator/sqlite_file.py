@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from orchestrator.errors import OrchestratorError
+
 BUSY_S = 5.0
 """Longest wait for another process's transaction, s."""
 
@@ -47,3 +49,39 @@ def changing(path: Path, *, busy_s: float = BUSY_S) -> Iterator[sqlite3.Connecti
             db.execute("ROLLBACK")
             raise
         db.execute("COMMIT")
+
+
+class SqliteFile:
+    """A file whose users are told in this program's words why it cannot be used.
+
+    Args:
+        path: The file; made if it is not there.
+        error: What is raised then.
+        busy_s: Longest wait for somebody else, s.
+    """
+
+    def __init__(
+        self, path: Path, error: type[OrchestratorError], *, busy_s: float = BUSY_S
+    ) -> None:
+        self._path, self._error, self._busy_s = path, error, busy_s
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """As the function of that name."""
+        with self._understood(), reading(self._path, busy_s=self._busy_s) as db:
+            yield db
+
+    @contextmanager
+    def changing(self) -> Iterator[sqlite3.Connection]:
+        """As the function of that name."""
+        with self._understood(), changing(self._path, busy_s=self._busy_s) as db:
+            yield db
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._error(
+                str(self._path), f"cannot be used: {error}", remedy="check disk and file"
+            ) from error

@@ -10,8 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import orjson
 
 from devices.clock import wall_time
 from orchestrator.errors import RecordError
-from orchestrator.sqlite_file import changing, reading
+from orchestrator.sqlite_file import SqliteFile
 from orchestrator.telling import Severity, Telling, spool_directory
 
 KEPT_S = 90 * 86_400.0
@@ -84,8 +83,9 @@ class Outbox:
     def __init__(self, path: Path | None = None, *, now: Callable[[], float] = wall_time) -> None:
         self.path = path if path is not None else spool_directory().parent / "outbox.sqlite"
         self.now = now
+        self._file = SqliteFile(self.path, RecordError, busy_s=_BUSY_S)
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._changing() as db:
+        with self._file.changing() as db:
             for statement in _SCHEMA.split(";"):
                 db.execute(statement)
 
@@ -107,7 +107,7 @@ class Outbox:
         """Take tellings in; returns how many were new."""
         if not tellings:
             return 0
-        with self._changing() as db:
+        with self._file.changing() as db:
             before = db.total_changes
             for one in tellings:
                 document = json.dumps(one.to_document())
@@ -120,7 +120,7 @@ class Outbox:
 
     def unrouted(self) -> list[Telling]:
         """Tellings of which nobody has said yet who is told."""
-        with self._reading() as db:
+        with self._file.reading() as db:
             rows = db.execute(
                 "SELECT document FROM tellings WHERE routed = 0 ORDER BY time_s"
             ).fetchall()
@@ -128,7 +128,7 @@ class Outbox:
 
     def route(self, telling: Telling, channels: Sequence[str]) -> None:
         """Say who is told, by names of channels; none is a decision too."""
-        with self._changing() as db:
+        with self._file.changing() as db:
             for channel in channels:
                 db.execute(
                     "INSERT OR IGNORE INTO deliveries (telling, channel, kind, bench, state, due_s)"
@@ -139,7 +139,7 @@ class Outbox:
 
     def due(self) -> list[Group]:
         """What is to be sent now, the most severe first."""
-        with self._reading() as db:
+        with self._file.reading() as db:
             rows = db.execute(
                 "SELECT d.channel, d.kind, d.bench, d.attempts, t.document FROM deliveries d "
                 "JOIN tellings t ON t.uid = d.telling WHERE d.state = 'waiting' AND d.due_s <= ? "
@@ -156,7 +156,7 @@ class Outbox:
 
     def next_due_s(self) -> float | None:
         """When the next is due, Unix s; None where nothing waits."""
-        with self._reading() as db:
+        with self._file.reading() as db:
             waiting = "SELECT min(due_s) FROM deliveries WHERE state = 'waiting'"
             found: float | None = db.execute(waiting).fetchone()[0]
             unrouted = db.execute("SELECT count(*) FROM tellings WHERE routed = 0").fetchone()[0]
@@ -164,7 +164,7 @@ class Outbox:
 
     def waiting_channels(self) -> set[str]:
         """Names of channels that something waits for."""
-        with self._reading() as db:
+        with self._file.reading() as db:
             rows = db.execute(
                 "SELECT DISTINCT channel FROM deliveries WHERE state = 'waiting'"
             ).fetchall()
@@ -172,7 +172,7 @@ class Outbox:
 
     def sent_within_hour(self, group: Group) -> list[float]:
         """When messages of this kind went this way in the last hour, Unix s."""
-        with self._reading() as db:
+        with self._file.reading() as db:
             rows = db.execute(
                 "SELECT sent_s FROM messages WHERE channel = ? AND kind = ? AND bench = ? "
                 "AND sent_s > ? ORDER BY sent_s",
@@ -205,7 +205,7 @@ class Outbox:
 
     def listed(self, last: int = 50) -> list[dict[str, Any]]:
         """What was told last, the latest last, each with its ``deliveries``."""
-        with self._reading() as db:
+        with self._file.reading() as db:
             rows = db.execute(
                 "SELECT uid, routed, document FROM tellings "
                 "ORDER BY time_s DESC, rowid DESC LIMIT ?",
@@ -225,7 +225,7 @@ class Outbox:
     def prune(self) -> None:
         """Forget what ended long ago."""
         before_s = self.now() - KEPT_S
-        with self._changing() as db:
+        with self._file.changing() as db:
             db.execute("DELETE FROM messages WHERE sent_s < ?", (self.now() - _HOUR_S,))
             db.execute(
                 "DELETE FROM tellings WHERE time_s < ? AND routed = 1 AND uid NOT IN "
@@ -239,7 +239,7 @@ class Outbox:
     def _mark(
         self, group: Group, changes: str, values: tuple[Any, ...], *, message: float | None = None
     ) -> None:
-        with self._changing() as db:
+        with self._file.changing() as db:
             for one in group.tellings:
                 db.execute(
                     f"UPDATE deliveries SET {changes} WHERE telling = ? AND channel = ?",  # noqa: S608 - ours
@@ -250,25 +250,6 @@ class Outbox:
                     "INSERT INTO messages VALUES (?, ?, ?, ?)",
                     (group.channel, group.kind, group.bench, message),
                 )
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._understood(), reading(self.path, busy_s=_BUSY_S) as db:
-            yield db
-
-    @contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        with self._understood(), changing(self.path, busy_s=_BUSY_S) as db:
-            yield db
-
-    @contextmanager
-    def _understood(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise RecordError(
-                str(self.path), f"cannot be used: {error}", remedy="check disk and file"
-            ) from error
 
 
 def read_telling(path: Path) -> Telling | None:

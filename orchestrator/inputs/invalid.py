@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from orchestrator.errors import AlertError, ExperimentError, ProfileError
+from orchestrator.errors import AlertError, ExperimentError, OrchestratorError, ProfileError
 from orchestrator.inputs.problems import Problem, dotted, sorted_problems
 
 
@@ -17,8 +17,8 @@ def _sentence(problems: Sequence[Problem]) -> tuple[str, str, str]:
     return who, text.removesuffix(f" ({remedy})"), remedy
 
 
-class ExperimentFileError(ExperimentError):
-    """An experiment file cannot be used.
+class _FileError(OrchestratorError):
+    """An error of a file that a person wrote.
 
     Its text is one line ``file:line:column: path: what (remedy)`` per problem.
 
@@ -36,42 +36,16 @@ class ExperimentFileError(ExperimentError):
         return (type(self), (self.problems,))
 
 
-class ProfileFileError(ProfileError):
-    """A bench profile cannot be used.
-
-    Its text is one line ``file:line:column: path: what (remedy)`` per problem.
-
-    Attributes:
-        problems: Every problem, in order of position; at least one.
-    """
-
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = sorted_problems(problems)
-        who, what, remedy = _sentence(self.problems)
-        super().__init__(who, what, remedy=remedy)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Pickle by the problems, so that the error crosses processes."""
-        return (type(self), (self.problems,))
+class ExperimentFileError(_FileError, ExperimentError):
+    """An experiment file cannot be used."""
 
 
-class AlertsFileError(AlertError):
-    """A file of alerts cannot be used.
+class ProfileFileError(_FileError, ProfileError):
+    """A bench profile cannot be used."""
 
-    Its text is one line ``file:line:column: path: what (remedy)`` per problem.
 
-    Attributes:
-        problems: Every problem, in order of position; at least one.
-    """
-
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = sorted_problems(problems)
-        who, what, remedy = _sentence(self.problems)
-        super().__init__(who, what, remedy=remedy)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Pickle by the problems, so that the error crosses processes."""
-        return (type(self), (self.problems,))
+class AlertsFileError(_FileError, AlertError):
+    """A file of alerts cannot be used."""
 
 
 def problem_lines(problems: Iterable[Problem]) -> list[dict[str, object]]:

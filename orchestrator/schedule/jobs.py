@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from orchestrator.schedule.job import (
     require,
     same_job,
 )
-from orchestrator.sqlite_file import changing, reading
+from orchestrator.sqlite_file import SqliteFile
 
 DECISIONS = ("again", "resume", "done", "failed")
 """What may become of a job that asks."""
@@ -73,8 +72,9 @@ class JobStore:
 
     def __init__(self, path: Path, *, now: Callable[[], float] = wall_time) -> None:
         self.path, self.now = path, now
+        self._file = SqliteFile(path, ScheduleError, busy_s=_BUSY_S)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with self._changing() as db:
+        with self._file.changing() as db:
             for statement in _SCHEMA.split(";"):
                 db.execute(statement)
             columns = [row["name"] for row in db.execute("PRAGMA table_info(jobs)")]
@@ -93,7 +93,7 @@ class JobStore:
             ScheduleError: The key was used for something else, or a job that it waits for is not
                 known.
         """
-        with self._changing() as db:
+        with self._file.changing() as db:
             row = db.execute("SELECT * FROM jobs WHERE key = ?", (request.key,)).fetchone()
             if row is not None:
                 return same_job(job_of(row), request), False
@@ -111,7 +111,7 @@ class JobStore:
 
     def jobs(self, *, ended: bool = True) -> list[Job]:
         """Every job in the order of their start times; without the ended ones where asked."""
-        with self._reading() as db:
+        with self._file.reading() as db:
             rows = db.execute("SELECT * FROM jobs ORDER BY not_before_s, created_s").fetchall()
         found = [job_of(row) for row in rows]
         return found if ended else [one for one in found if one.state not in ENDED]
@@ -122,12 +122,12 @@ class JobStore:
         Raises:
             ScheduleError: There is none, or more than one.
         """
-        with self._reading() as db:
+        with self._file.reading() as db:
             return self._find(db, prefix)
 
     def history(self, job: str) -> list[tuple[float, str, str]]:
         """What happened to a job: (Unix s, what, who)."""
-        with self._reading() as db:
+        with self._file.reading() as db:
             rows = db.execute(
                 "SELECT time_s, what, by FROM history WHERE job = ? ORDER BY rowid", (job,)
             ).fetchall()
@@ -139,7 +139,7 @@ class JobStore:
         Raises:
             ScheduleError: It is running or has ended.
         """
-        with self._changing() as db:
+        with self._file.changing() as db:
             job = self._find(db, prefix)
             require(job, {State.WAITING, *ASKING}, "hold it back" if held else "let it go")
             self._update(db, job.id, held=int(held))
@@ -152,7 +152,7 @@ class JobStore:
         Raises:
             ScheduleError: It is running or has ended.
         """
-        with self._changing() as db:
+        with self._file.changing() as db:
             job = self._find(db, prefix)
             require(job, {State.WAITING, *ASKING}, "remove it")
             self._end(db, job.id, State.REMOVED, "removed by a person")
@@ -178,7 +178,7 @@ class JobStore:
         if decision not in DECISIONS:
             what = f"got {decision!r}, expected one of {', '.join(DECISIONS)}"
             raise ScheduleError("ack", what, remedy="say what is to become of it")
-        with self._changing() as db:
+        with self._file.changing() as db:
             job = self._find(db, prefix)
             require(job, ASKING, "acknowledge it")
             if decision == "resume":
@@ -201,7 +201,7 @@ class JobStore:
         Raises:
             ScheduleError: It is not interrupted, or has no run.
         """
-        with self._changing() as db:
+        with self._file.changing() as db:
             found = self._find(db, job)
             self._resume(db, found, "policy")
             self._note(db, found.id, _BY_POLICY, "")
@@ -219,7 +219,7 @@ class JobStore:
         At most one job runs on a bench. Among those due the one with the largest priority goes
         first, then the one with the earliest start. One whose time passed too long ago is missed.
         """
-        with self._changing() as db:
+        with self._file.changing() as db:
             now_s = self.now()
             busy = {
                 row["bench"]
@@ -247,7 +247,7 @@ class JobStore:
 
     def began_run(self, job: str, run: str) -> None:
         """A run of a job has begun: its uid is kept before anything else can happen to it."""
-        with self._changing() as db:
+        with self._file.changing() as db:
             runs = [*self._find(db, job).runs, run]
             self._update(db, job, runs=json.dumps(runs))
             self._note(db, job, f"run {run}", "")
@@ -264,7 +264,7 @@ class JobStore:
         Raises:
             ScheduleError: It was not running.
         """
-        with self._changing() as db:
+        with self._file.changing() as db:
             found = self._find(db, job)
             require(found, {State.RUNNING}, "end it")
             if refused:
@@ -280,7 +280,7 @@ class JobStore:
         """Why a job that waits does not begin; empty where only its time has not come."""
         if job.held:
             return "held back"
-        with self._reading() as db:
+        with self._file.reading() as db:
             return self._waits_for(db, job) or self._bench_is_busy(db, job)
 
     # --- inside ---------------------------------------------------------------------------------
@@ -356,22 +356,3 @@ class JobStore:
             what = f"got {prefix!r}, expected the beginning of one job's uid ({len(rows)} match)"
             raise ScheduleError("job", what, remedy="see `operando schedule list`")
         return job_of(rows[0])
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._understood(), reading(self.path, busy_s=_BUSY_S) as db:
-            yield db
-
-    @contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        with self._understood(), changing(self.path, busy_s=_BUSY_S) as db:
-            yield db
-
-    @contextmanager
-    def _understood(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise ScheduleError(
-                str(self.path), f"cannot be used: {error}", remedy="check disk and file"
-            ) from error
